@@ -1,0 +1,296 @@
+"""One JSON line <-> one prompt with its replies, ranked or not: the project's K-way format.
+
+A line of an import holds `prompt` and one of `responses`, `ranked_responses`, `demonstrations`:
+
+    {"prompt": "..." | [messages], "responses": [{"text", "model", "sampling"}]}
+    {"prompt": ..., "ranked_responses": [{"rank": 0, "text", "model", "sampling"}, ...]}
+    {"prompt": ..., "demonstrations": ["..."]}
+
+with, optionally, `external_id`, `author` (the key by which data is split) and `tags`. An export
+adds who judged, when and how (`JudgementRecord`), under names that an import understands again.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from labeling.domain.content import (
+    ContentError,
+    Message,
+    content_hash,
+    parse_prompt,
+    parse_reply,
+    plain_messages,
+    reply_text,
+)
+from labeling.domain.rankings import Tiers, tiers_from_ranks
+
+VERDICTS = ("ranked", "tie", "both_bad", "unrankable")
+MAX_RANKED = 9
+
+
+class RecordError(ValueError):
+    """A line can't be taken. `field` names the part at fault."""
+
+    def __init__(self, field_name: str, message: str) -> None:
+        super().__init__(f"{field_name}: {message}")
+        self.field = field_name
+
+
+@dataclass(frozen=True)
+class Source:
+    """How a reply came to be: the model's name and its sampling settings, as they were given."""
+
+    model: str = ""
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One distinct reply with all its sources; `rank` is None where nothing is ranked."""
+
+    messages: list[Message]
+    sources: tuple[Source, ...]
+    rank: float | None = None
+
+
+@dataclass(frozen=True)
+class JudgementRecord:
+    """Who judged, when and how: what a full export says of a ranking beside the order."""
+
+    judgement_id: str | None = None
+    comparison_id: str | None = None
+    annotator: str | None = None
+    annotator_kind: str | None = None
+    origin: str | None = None
+    verdict: str = "ranked"
+    unrankable_reason: str = ""
+    strength: int | None = None
+    confidence: int | None = None
+    comment: str = ""
+    ratings: Mapping[str, Any] = field(default_factory=dict)
+    shown_order: tuple[int, ...] = ()
+    active_ms: int | None = None
+    guideline_version: int | None = None
+    created_at: str | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line, understood. `judgement` is None where the replies are not ranked."""
+
+    prompt: list[Message]
+    replies: tuple[Reply, ...] = ()
+    demonstrations: tuple[list[Message], ...] = ()
+    external_id: str = ""
+    author: str = ""
+    tags: tuple[str, ...] = ()
+    judgement: JudgementRecord | None = None
+
+    @property
+    def tiers(self) -> Tiers:
+        """The ranking over the replies as slots; empty where there is none."""
+        ranks = [reply.rank for reply in self.replies]
+        if self.judgement is None or self.judgement.verdict not in {"ranked", "tie"}:
+            return []
+        return tiers_from_ranks([rank for rank in ranks if rank is not None])
+
+
+def parse_line(line: str) -> Record:
+    """Return the record of one JSON line.
+
+    Raises RecordError, which names the field and says what would be right.
+    """
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise RecordError("line", f"is no JSON: {error.msg} at column {error.colno}.") from None
+    if not isinstance(value, dict):
+        raise RecordError("line", "must be one JSON object.")
+    return _record(value)
+
+
+def _record(value: dict[str, Any]) -> Record:
+    if "prompt" not in value:
+        raise RecordError("prompt", "is missing.")
+    try:
+        prompt = parse_prompt(value["prompt"])
+        replies, judgement = _replies_of(value)
+        demonstrations = tuple(
+            parse_reply(item, f"demonstrations[{n}]")
+            for n, item in enumerate(_list(value, "demonstrations"))
+        )
+    except ContentError as error:
+        name, _, rest = str(error).partition(": ")
+        raise RecordError(name, rest) from None
+    return Record(
+        prompt=prompt,
+        replies=replies,
+        demonstrations=demonstrations,
+        external_id=_short_text(value, "external_id", 200),
+        author=_short_text(value, "author", 200),
+        tags=tuple(_tags(value)),
+        judgement=judgement,
+    )
+
+
+def _replies_of(value: dict[str, Any]) -> tuple[tuple[Reply, ...], JudgementRecord | None]:
+    """Return the replies and, where they are ranked or a verdict is given, the judgement."""
+    if "responses" in value and "ranked_responses" in value:
+        raise RecordError("ranked_responses", "stands beside `responses`: give one of the two.")
+    if "ranked_responses" in value:
+        replies = _distinct(_list(value, "ranked_responses"), "ranked_responses", ranked=True)
+        if not 2 <= len(replies) <= MAX_RANKED:
+            raise RecordError(
+                "ranked_responses",
+                f"holds {len(replies)} distinct replies: a ranking has 2 to {MAX_RANKED}.",
+            )
+        return replies, _judgement(value, "ranked", len(replies))
+    replies = _distinct(_list(value, "responses"), "responses", ranked=False)
+    if "verdict" in value:
+        return replies, _judgement(value, str(value["verdict"]), len(replies))
+    return replies, None
+
+
+def _distinct(items: list[Any], name: str, *, ranked: bool) -> tuple[Reply, ...]:
+    """Return the distinct replies; repeats of a text become further sources of the first."""
+    found: dict[str, Reply] = {}
+    for number, item in enumerate(items):
+        where = f"{name}[{number}]"
+        reply = _reply(item, where, ranked=ranked)
+        key = content_hash(reply.messages)
+        if key in found:
+            first = found[key]
+            if first.rank != reply.rank:
+                raise RecordError(where, "is the same text as an earlier reply with another rank.")
+            reply = Reply(first.messages, first.sources + reply.sources, first.rank)
+        found[key] = reply
+    return tuple(found.values())
+
+
+def _reply(item: Any, where: str, *, ranked: bool) -> Reply:
+    if isinstance(item, str) and not ranked:
+        item = {"text": item}
+    if not isinstance(item, dict):
+        raise RecordError(where, "must be an object with the field `text`.")
+    if "text" not in item and "messages" not in item:
+        raise RecordError(where, "needs the field `text`.")
+    rank = None
+    if ranked:
+        rank = item.get("rank")
+        if isinstance(rank, bool) or not isinstance(rank, int | float) or not math.isfinite(rank):
+            raise RecordError(f"{where}.rank", "must be a number, 0 for the best.")
+    sources = [_source(item, where)]
+    sources += [_source(other, where) for other in _list(item, "other_sources")]
+    return Reply(parse_reply(item.get("messages", item.get("text")), where), tuple(sources), rank)
+
+
+def _source(item: dict[str, Any], where: str) -> Source:
+    if not isinstance(item, dict):
+        raise RecordError(f"{where}.other_sources", "must hold objects.")
+    sampling = item.get("sampling") or {}
+    if not isinstance(sampling, dict):
+        raise RecordError(f"{where}.sampling", "must be an object of settings.")
+    return Source(_short_text(item, "model", 200), sampling)
+
+
+def _judgement(value: dict[str, Any], verdict: str, count: int) -> JudgementRecord:
+    verdict = str(value.get("verdict", verdict))
+    if verdict not in VERDICTS:
+        raise RecordError("verdict", f"{verdict!r} is none of {', '.join(VERDICTS)}.")
+    if verdict in {"ranked", "tie"} and "ranked_responses" not in value:
+        raise RecordError("verdict", f"{verdict!r} needs `ranked_responses`.")
+    order = _list(value, "shown_order")
+    if order and sorted(order, key=str) != sorted(range(count), key=str):
+        raise RecordError("shown_order", f"must name each reply from 0 to {count - 1} once.")
+    return JudgementRecord(
+        judgement_id=value.get("judgement_id"),
+        comparison_id=value.get("comparison_id"),
+        annotator=value.get("annotator"),
+        annotator_kind=value.get("annotator_kind"),
+        origin=value.get("origin"),
+        verdict=verdict,
+        unrankable_reason=_short_text(value, "unrankable_reason", 500),
+        strength=_number(value, "strength"),
+        confidence=_number(value, "confidence"),
+        comment=_short_text(value, "comment", 20_000),
+        ratings=value.get("ratings") or {},
+        shown_order=tuple(order),
+        active_ms=_number(value, "active_ms"),
+        guideline_version=_number(value, "guideline_version"),
+        created_at=value.get("created_at"),
+    )
+
+
+def _list(value: Mapping[str, Any], name: str) -> list[Any]:
+    found = value.get(name) or []
+    if not isinstance(found, list):
+        raise RecordError(name, "must be a list.")
+    return found
+
+
+def _number(value: Mapping[str, Any], name: str) -> int | None:
+    found = value.get(name)
+    if found is not None and (isinstance(found, bool) or not isinstance(found, int) or found < 0):
+        raise RecordError(name, "must be a whole number, 0 or more.")
+    return found
+
+
+def _short_text(value: Mapping[str, Any], name: str, limit: int) -> str:
+    found = value.get(name)
+    if found is None:
+        return ""
+    if not isinstance(found, str | int):
+        raise RecordError(name, "must be a text.")
+    if len(str(found)) > limit:
+        raise RecordError(name, f"is longer than {limit} characters.")
+    return str(found)
+
+
+def _tags(value: Mapping[str, Any]) -> list[str]:
+    tags = _list(value, "tags")
+    if any(not isinstance(tag, str) or not tag.strip() or len(tag) > 60 for tag in tags):
+        raise RecordError("tags", "must be texts of 1 to 60 characters.")
+    return sorted({tag.strip() for tag in tags})
+
+
+def to_row(record: Record) -> dict[str, Any]:
+    """Return the full K-way row of a record: the import format plus who judged, when and how."""
+    row: dict[str, Any] = {
+        "external_id": record.external_id or None,
+        "author": record.author or None,
+        "tags": list(record.tags),
+        "prompt": plain_messages(record.prompt),
+    }
+    if record.judgement is None:
+        row["responses"] = [_reply_row(reply) for reply in record.replies]
+        return row
+    judgement = record.judgement
+    ranked = judgement.verdict in {"ranked", "tie"}
+    row["ranked_responses" if ranked else "responses"] = [_reply_row(r) for r in record.replies]
+    for name in JudgementRecord.__dataclass_fields__:
+        found = getattr(judgement, name)
+        row[name] = list(found) if isinstance(found, tuple) else found
+    row["ratings"] = dict(judgement.ratings)
+    return row
+
+
+def _reply_row(reply: Reply) -> dict[str, Any]:
+    first, *others = reply.sources or (Source(),)
+    row: dict[str, Any] = {
+        "text": reply_text(reply.messages),
+        "model": first.model,
+        "sampling": dict(first.sampling),
+    }
+    if reply.rank is not None:
+        row["rank"] = int(reply.rank) if float(reply.rank).is_integer() else reply.rank
+    if others:
+        row["other_sources"] = [{"model": s.model, "sampling": dict(s.sampling)} for s in others]
+    return row
+
+
+def to_line(row: Mapping[str, Any]) -> str:
+    """Return the canonical JSON line of a row: sorted keys, no spaces, no escapes; it is hashed."""
+    return json.dumps(row, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

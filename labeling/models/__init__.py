@@ -1,0 +1,55 @@
+"""The tables of the labelling half, one module a subject."""
+
+from labeling.models.accounts import AuditEvent, User
+from labeling.models.judgements import (
+    Assignment,
+    Comparison,
+    ComparisonCandidate,
+    Judgement,
+    PreferencePair,
+)
+from labeling.models.projects import (
+    Annotator,
+    FlagSet,
+    Guideline,
+    Membership,
+    Project,
+    Role,
+    Tag,
+)
+from labeling.models.prompts import (
+    Candidate,
+    CandidateSource,
+    Demonstration,
+    ImportBatch,
+    Prompt,
+    PromptGroup,
+)
+from labeling.models.snapshots import Export, Snapshot, SnapshotItem, SnapshotRedaction
+
+__all__ = [
+    "Annotator",
+    "Assignment",
+    "AuditEvent",
+    "Candidate",
+    "CandidateSource",
+    "Comparison",
+    "ComparisonCandidate",
+    "Demonstration",
+    "Export",
+    "FlagSet",
+    "Guideline",
+    "ImportBatch",
+    "Judgement",
+    "Membership",
+    "PreferencePair",
+    "Project",
+    "Prompt",
+    "PromptGroup",
+    "Role",
+    "Snapshot",
+    "SnapshotItem",
+    "SnapshotRedaction",
+    "Tag",
+    "User",
+]

@@ -1,0 +1,68 @@
+"""Who may do what: the table of roles, and the question asked of it.
+
+A site admin may do everything. A stranger to a project is told that there is no such project;
+a member whose role does not reach is told so.
+"""
+
+from typing import Final
+
+from labeling.exceptions import NotAllowed, NotFound
+from labeling.models import Membership, Project, Role, User
+
+_EVERY_MEMBER: Final = frozenset(Role)
+_ANNOTATING: Final = frozenset({Role.ANNOTATOR, Role.MANAGER, Role.OWNER})
+_READING: Final = frozenset({Role.VIEWER, Role.MANAGER, Role.OWNER})
+_MANAGING: Final = frozenset({Role.MANAGER, Role.OWNER})
+_OWNING: Final = frozenset({Role.OWNER})
+_ADMIN_ONLY: Final[frozenset[Role]] = frozenset()
+
+ALLOWED: Final[dict[str, frozenset[Role]]] = {
+    "project.view": _EVERY_MEMBER,
+    "project.create": _ADMIN_ONLY,
+    "project.configure": _MANAGING,
+    "judgement.make": _ANNOTATING,
+    "prompt.view": _READING,
+    "prompt.import": _MANAGING,
+    "prompt.withdraw": _MANAGING,
+    "guideline.write": _MANAGING,
+    "quality.view": _READING,
+    "snapshot.view": _READING,
+    "snapshot.freeze": _MANAGING,
+    "snapshot.export": _OWNING,
+    "member.manage": _OWNING,
+    "run.view": _READING,
+    "run.start": _OWNING,
+    "model.view": _READING,
+    "model.sample": _OWNING,
+    "model.register": _ADMIN_ONLY,
+    "account.erase": _ADMIN_ONLY,
+}
+
+
+def role_in(user: User, project: Project) -> Role | None:
+    """Return the account's role in the project, None for a stranger."""
+    row = Membership.objects.filter(user=user, project=project).values_list("role", flat=True)
+    found = row.first()
+    return Role(found) if found else None
+
+
+def may(user: User, deed: str, project: Project | None = None) -> bool:
+    """Return whether the account may do the deed (a key of ALLOWED) in the project."""
+    roles = ALLOWED[deed]
+    if not user.is_authenticated or not user.is_active:
+        return False
+    if user.is_site_admin:
+        return True
+    return project is not None and role_in(user, project) in roles
+
+
+def require(user: User, deed: str, project: Project | None = None) -> None:
+    """Raise NotFound to a stranger and NotAllowed to a member whose role does not reach."""
+    roles = ALLOWED[deed]
+    if user.is_site_admin:
+        return
+    role = role_in(user, project) if project is not None else None
+    if project is not None and role is None:
+        raise NotFound("There is no such project, or you are no member of it.")
+    if role not in roles:
+        raise NotAllowed("Your role in this project does not allow that. Ask its owner.")

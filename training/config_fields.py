@@ -1,0 +1,119 @@
+"""What a field of a config is: type, help, limits, and how a form's text becomes its value."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+Value = bool | int | float | str
+
+_TYPES: dict[str, Any] = {"bool": bool, "int": int, "float": float, "str": str}
+_TRUE = frozenset({"true", "on", "yes", "1"})
+_FALSE = frozenset({"false", "off", "no", "0"})
+
+
+class ConfigError(ValueError):
+    """A config that can't be used; `errors` maps a field's name to the sentences about it."""
+
+    def __init__(self, errors: Mapping[str, list[str]]) -> None:
+        self.errors: dict[str, list[str]] = {name: list(texts) for name, texts in errors.items()}
+        super().__init__(" ".join(text for texts in self.errors.values() for text in texts))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldSpec:
+    """What a form or an API schema needs to know of one field."""
+
+    name: str
+    type: type[bool] | type[int] | type[float] | type[str]
+    default: Value
+    help: str
+    group: str
+    choices: tuple[str, ...] | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+def option(
+    default: Value,
+    group: str,
+    help: str,
+    *,
+    choices: tuple[str, ...] | None = None,
+    within: tuple[float, float] = (-math.inf, math.inf),
+) -> Any:
+    """A dataclass field with what a form needs to know in its metadata; `within` is inclusive."""
+    spec = {"help": help, "group": group, "choices": choices, "within": within}
+    return field(default=default, metadata=spec)
+
+
+def specs_of(kind: type[Any]) -> list[FieldSpec]:
+    """What the options of a config class say, in the order of its fields."""
+    return [
+        FieldSpec(
+            name=item.name,
+            type=_TYPES[str(item.type)],
+            default=cast("Value", item.default),
+            help=item.metadata["help"],
+            group=item.metadata["group"],
+            choices=item.metadata["choices"],
+            minimum=_finite(item.metadata["within"][0]),
+            maximum=_finite(item.metadata["within"][1]),
+        )
+        for item in dataclasses.fields(kind)
+    ]
+
+
+def _finite(limit: float) -> float | None:
+    return limit if math.isfinite(limit) else None
+
+
+def convert(spec: FieldSpec, raw: Any) -> Value:
+    """The value in the field's type; ValueError with a sentence where that would lose anything."""
+    if spec.type is bool:
+        return _to_bool(spec, raw)
+    if spec.type is str:
+        if not isinstance(raw, str):
+            raise ValueError(f"{spec.name} is {raw!r}: write a word.")
+        return raw
+    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
+        raise ValueError(f"{spec.name} is {raw!r}: write a number.")
+    try:
+        number = float(raw)
+    except ValueError:
+        raise ValueError(f"{spec.name} is {raw!r}: write a number.") from None
+    if spec.type is float or not math.isfinite(number):
+        return number
+    if number != int(number):
+        raise ValueError(f"{spec.name} is {raw!r}: write a whole number.")
+    return int(number)
+
+
+def _to_bool(spec: FieldSpec, raw: Any) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    word = raw.strip().lower() if isinstance(raw, str) else None
+    if word not in _TRUE | _FALSE:
+        raise ValueError(f"{spec.name} is {raw!r}: write true or false.")
+    return word in _TRUE
+
+
+def limit_problem(spec: FieldSpec, value: Value) -> str | None:
+    """A sentence on how the value leaves the field's limits, or None."""
+    allowed: tuple[type, ...] = (int, float) if spec.type is float else (spec.type,)
+    if not isinstance(value, allowed) or (isinstance(value, bool) and spec.type is not bool):
+        return f"{spec.name} is {value!r}: it must be of type {spec.type.__name__}."
+    if spec.choices is not None and value not in spec.choices:
+        return f"{spec.name} is {value!r}: use one of {', '.join(spec.choices)}."
+    if isinstance(value, bool | str):
+        return None
+    if not math.isfinite(value):
+        return f"{spec.name} is {value!r}: write a finite number."
+    if spec.minimum is not None and value < spec.minimum:
+        return f"{spec.name} is {value}: use {spec.minimum:g} or more."
+    if spec.maximum is not None and value > spec.maximum:
+        return f"{spec.name} is {value}: use {spec.maximum:g} or less."
+    return None
