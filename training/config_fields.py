@@ -117,3 +117,49 @@ def limit_problem(spec: FieldSpec, value: Value) -> str | None:
     if spec.maximum is not None and value > spec.maximum:
         return f"{spec.name} is {value}: use {spec.maximum:g} or less."
     return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What every recipe has."""
+
+    device: str = option(
+        "auto",
+        "machine",
+        "Where to compute: auto takes a GPU if the machine has one.",
+        choices=("auto", "cpu"),
+    )
+    precision: str = option(
+        "fp32",
+        "machine",
+        "Number format of the forward and backward pass; the weights themselves stay in fp32.",
+        choices=("fp32", "bf16"),
+    )
+    threads: int = option(
+        0,
+        "machine",
+        "CPU threads of each process; 0 lets PyTorch choose, and only a fixed number "
+        "makes a run repeatable to the bit.",
+        within=(0, 1024),
+    )
+    max_length: int = option(
+        512,
+        "data",
+        "Longest prompt and reply together, in tokens; longer rows are dropped and counted.",
+        within=(8, 1_048_576),
+    )
+
+    def __post_init__(self) -> None:
+        errors: dict[str, list[str]] = {}
+        for spec in specs_of(type(self)):
+            problem = limit_problem(spec, getattr(self, spec.name))
+            if problem:
+                errors.setdefault(spec.name, []).append(problem)
+        for name, problem in self._conflicts() if not errors else ():
+            errors.setdefault(name, []).append(problem)
+        if errors:
+            raise ConfigError(errors)
+
+    def _conflicts(self) -> list[tuple[str, str]]:
+        """Pairs of a field's name and a sentence on how it disagrees with another field."""
+        return []

@@ -11,101 +11,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from training.config_fields import (
-    ConfigError,
-    FieldSpec,
-    Value,
-    convert,
-    limit_problem,
-    option,
-    specs_of,
-)
-from training.config_presets import PRESETS
+from training.config_fields import Config as Config
+from training.config_fields import ConfigError as ConfigError
+from training.config_fields import FieldSpec as FieldSpec
+from training.config_fields import Value, convert, option, specs_of
+from training.config_presets import PRESETS as PRESETS
 
-__all__ = [
-    "PRESETS",
-    "RECIPES",
-    "Config",
-    "ConfigError",
-    "DPOConfig",
-    "FieldSpec",
-    "RewardConfig",
-    "SFTConfig",
-    "SampleConfig",
-    "TrainingConfig",
-    "config_type",
-    "field_specs",
-    "parse_config",
-    "preset",
-    "to_json",
-]
-
-DPO_LOSSES = (
-    "sigmoid",
-    "hinge",
-    "ipo",
-    "exo_pair",
-    "nca_pair",
-    "robust",
-    "bco_pair",
-    "sppo_hard",
-    "aot",
-    "aot_unpaired",
-    "apo_zero",
-    "apo_down",
-    "discopop",
-    "sft",
-    "sigmoid_norm",
+DPO_LOSSES = tuple(
+    [
+        "sigmoid",
+        "hinge",
+        "ipo",
+        "exo_pair",
+        "nca_pair",
+        "robust",
+        "bco_pair",
+        "sppo_hard",
+        "aot",
+        "aot_unpaired",
+        "apo_zero",
+        "apo_down",
+        "discopop",
+        "sft",
+        "sigmoid_norm",
+    ]
 )
 # The only losses in whose formula TRL reads `label_smoothing`; the others drop it without a word.
 SMOOTHED_DPO_LOSSES = ("robust", "exo_pair", "aot", "aot_unpaired")
 LR_SCHEDULES = ("linear", "cosine", "cosine_with_min_lr", "constant")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """What every recipe has."""
-
-    device: str = option(
-        "auto",
-        "machine",
-        "Where to compute: auto takes a GPU if the machine has one.",
-        choices=("auto", "cpu"),
-    )
-    precision: str = option(
-        "fp32",
-        "machine",
-        "Number format of the forward and backward pass; the weights themselves stay in fp32.",
-        choices=("fp32", "bf16"),
-    )
-    threads: int = option(
-        0,
-        "machine",
-        "CPU threads of each process; 0 lets PyTorch choose, and only a fixed number "
-        "makes a run repeatable to the bit.",
-        within=(0, 1024),
-    )
-    max_length: int = option(
-        512,
-        "data",
-        "Longest prompt and reply together, in tokens; longer rows are dropped and counted.",
-        within=(8, 1_048_576),
-    )
-
-    def __post_init__(self) -> None:
-        errors: dict[str, list[str]] = {}
-        for spec in specs_of(type(self)):
-            problem = limit_problem(spec, getattr(self, spec.name))
-            if problem:
-                errors.setdefault(spec.name, []).append(problem)
-        for name, problem in self._conflicts() if not errors else ():
-            errors.setdefault(name, []).append(problem)
-        if errors:
-            raise ConfigError(errors)
-
-    def _conflicts(self) -> list[tuple[str, str]]:
-        """Pairs of a field's name and a sentence on how it disagrees with another field."""
-        return []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,7 +208,8 @@ class SFTConfig(TrainingConfig):
         if self.init == "base":
             return found
         if self.hidden_size % (2 * self.heads):
-            text = f"hidden_size {self.hidden_size} must be a multiple of {2 * self.heads}: twice heads."
+            twice = 2 * self.heads
+            text = f"hidden_size {self.hidden_size} must be a multiple of {twice}, twice heads."
             found.append(("hidden_size", text))
         if self.heads % self.kv_heads:
             text = f"kv_heads {self.kv_heads} must divide heads ({self.heads})."
