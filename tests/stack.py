@@ -1,0 +1,1 @@
+"""The whole application as people start it, for tests that go through a browser."""
