@@ -7,7 +7,9 @@ compare-and-swap, and beat rings again for whatever the database says is due.
 import os
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_process_init
+
+from config.processes import end_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -24,3 +26,9 @@ def _keep_django_logging(**_: object) -> None:
     from django.conf import settings
 
     dictConfig(settings.LOGGING)
+
+
+@worker_process_init.connect
+def _end_with_worker(**_: object) -> None:
+    """Let no pool process go on, nor the recipe it follows, when its worker was killed."""
+    end_with_parent()

@@ -82,6 +82,11 @@ def kept_secret(path: Path) -> str:
     return path.read_text(encoding="ascii").strip()
 
 
+def exists(var_dir: Path) -> bool:
+    """Say whether this folder has a cluster already."""
+    return Cluster.of(var_dir).data.exists()
+
+
 def is_running(var_dir: Path) -> bool:
     """Say whether a server answers on the cluster's socket."""
     with socket.socket(socket.AF_UNIX) as probe:

@@ -4,6 +4,8 @@ import ctypes
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1
@@ -39,3 +41,19 @@ def death_signal(number: signal.Signals) -> Callable[[], None]:
 def adopt_orphans() -> None:
     """Let grandchildren whose parent dies become children of this process (Linux only)."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_with_parent() -> None:
+    """End this process within a second of its parent's death, whatever it is doing.
+
+    For processes that a library forks: unlike a death signal it doesn't depend on which of the
+    parent's threads made the fork.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()

@@ -195,7 +195,7 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
 }
 
-# --- the browser -----------------------------------------------------------------------------------
+# --- the browser --------------------------------------------------------------------------------
 # Model output is hostile text. Nothing on a page runs or loads but this server's own files.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

@@ -1,6 +1,5 @@
 """The only place where the routes of both halves meet."""
 
-from django.conf import settings
 from django.http import HttpRequest, JsonResponse
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
