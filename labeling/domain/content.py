@@ -31,11 +31,12 @@ def _parts(content: Any, where: str) -> list[dict[str, Any]]:
             raise ContentError(f"{where}: only text parts are understood so far.")
         if not isinstance(part.get("text"), str):
             raise ContentError(f"{where}: a text part needs the field `text`.")
-        _check_text(part["text"], where)
+        check_text(part["text"], where)
     return [{"type": "text", "text": part["text"]} for part in content]
 
 
-def _check_text(text: str, where: str) -> None:
+def check_text(text: str, where: str) -> None:
+    """Raise ContentError for a text that no database text can keep."""
     if "\x00" in text:
         raise ContentError(f"{where}: holds a NUL character, which no database text can keep.")
     try:

@@ -14,21 +14,24 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from labeling.domain.content import (
     ContentError,
     Message,
+    check_text,
     content_hash,
     parse_prompt,
     parse_reply,
-    plain_messages,
     reply_text,
 )
 from labeling.domain.rankings import Tiers, tiers_from_ranks
 
 VERDICTS = ("ranked", "tie", "both_bad", "unrankable")
-MAX_RANKED = 9
+ORDERED = {"ranked", "tie"}
+MIN_RANKED, MAX_RANKED = 2, 9
+MAX_SMALL, MAX_NUMBER = 2**15 - 1, 2**31 - 1  # what the database's whole numbers hold
 
 
 class RecordError(ValueError):
@@ -93,7 +96,7 @@ class Record:
     def tiers(self) -> Tiers:
         """The ranking over the replies as slots; empty where there is none."""
         ranks = [reply.rank for reply in self.replies]
-        if self.judgement is None or self.judgement.verdict not in {"ranked", "tie"}:
+        if self.judgement is None or self.judgement.verdict not in ORDERED:
             return []
         return tiers_from_ranks([rank for rank in ranks if rank is not None])
 
@@ -104,12 +107,45 @@ def parse_line(line: str) -> Record:
     Raises RecordError, which names the field and says what would be right.
     """
     try:
-        value = json.loads(line)
+        value = json.loads(line, parse_constant=_no_number, parse_float=_finite)
     except json.JSONDecodeError as error:
         raise RecordError("line", f"is no JSON: {error.msg} at column {error.colno}.") from None
+    except RecursionError:
+        raise RecordError("line", "is nested too deeply.") from None
+    except ValueError as error:
+        raise RecordError("line", str(error)) from None
     if not isinstance(value, dict):
         raise RecordError("line", "must be one JSON object.")
+    for name, part in value.items():
+        _check_storable(part, name)
     return _record(value)
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"holds {name}, which is no JSON number.")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"holds {digits}, which is beyond what a number can keep.")
+    return number
+
+
+def _check_storable(value: Any, name: str) -> None:
+    """Raise RecordError for texts, deep inside too, that no database can keep."""
+    if isinstance(value, str):
+        try:
+            check_text(value, name)
+        except ContentError as error:
+            raise RecordError(name, str(error).partition(": ")[2]) from None
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            _check_storable(key, name)
+            _check_storable(part, name)
+    elif isinstance(value, list):
+        for part in value:
+            _check_storable(part, name)
 
 
 def _record(value: dict[str, Any]) -> Record:
@@ -142,16 +178,22 @@ def _replies_of(value: dict[str, Any]) -> tuple[tuple[Reply, ...], JudgementReco
         raise RecordError("ranked_responses", "stands beside `responses`: give one of the two.")
     if "ranked_responses" in value:
         replies = _distinct(_list(value, "ranked_responses"), "ranked_responses", ranked=True)
-        if not 2 <= len(replies) <= MAX_RANKED:
-            raise RecordError(
-                "ranked_responses",
-                f"holds {len(replies)} distinct replies: a ranking has 2 to {MAX_RANKED}.",
-            )
-        return replies, _judgement(value, "ranked", len(replies))
+        _check_count(replies, "ranked_responses")
+        return replies, _judgement(value, "ranked", replies)
     replies = _distinct(_list(value, "responses"), "responses", ranked=False)
-    if "verdict" in value:
-        return replies, _judgement(value, str(value["verdict"]), len(replies))
-    return replies, None
+    if value.get("verdict") is None:
+        return replies, None
+    _check_count(replies, "responses")
+    return replies, _judgement(value, "", replies)
+
+
+def _check_count(replies: tuple[Reply, ...], name: str) -> None:
+    if not MIN_RANKED <= len(replies) <= MAX_RANKED:
+        raise RecordError(
+            name,
+            f"holds {len(replies)} distinct replies: a judgement is about "
+            f"{MIN_RANKED} to {MAX_RANKED}.",
+        )
 
 
 def _distinct(items: list[Any], name: str, *, ranked: bool) -> tuple[Reply, ...]:
@@ -190,59 +232,103 @@ def _reply(item: Any, where: str, *, ranked: bool) -> Reply:
 def _source(item: dict[str, Any], where: str) -> Source:
     if not isinstance(item, dict):
         raise RecordError(f"{where}.other_sources", "must hold objects.")
-    sampling = item.get("sampling") or {}
-    if not isinstance(sampling, dict):
-        raise RecordError(f"{where}.sampling", "must be an object of settings.")
-    return Source(_short_text(item, "model", 200), sampling)
+    model = _short_text(item, "model", 200)
+    try:
+        return Source(model, _object(item, "sampling"))
+    except RecordError:
+        raise RecordError(f"{where}.sampling", "must be an object of settings.") from None
 
 
-def _judgement(value: dict[str, Any], verdict: str, count: int) -> JudgementRecord:
-    verdict = str(value.get("verdict", verdict))
-    if verdict not in VERDICTS:
-        raise RecordError("verdict", f"{verdict!r} is none of {', '.join(VERDICTS)}.")
-    if verdict in {"ranked", "tie"} and "ranked_responses" not in value:
-        raise RecordError("verdict", f"{verdict!r} needs `ranked_responses`.")
-    order = _list(value, "shown_order")
-    if order and sorted(order, key=str) != sorted(range(count), key=str):
-        raise RecordError("shown_order", f"must name each reply from 0 to {count - 1} once.")
+def _judgement(
+    value: dict[str, Any], default_verdict: str, replies: tuple[Reply, ...]
+) -> JudgementRecord:
     return JudgementRecord(
-        judgement_id=value.get("judgement_id"),
-        comparison_id=value.get("comparison_id"),
-        annotator=value.get("annotator"),
-        annotator_kind=value.get("annotator_kind"),
-        origin=value.get("origin"),
-        verdict=verdict,
+        judgement_id=_name(value, "judgement_id", 64),
+        comparison_id=_name(value, "comparison_id", 64),
+        annotator=_name(value, "annotator", 64),
+        annotator_kind=_name(value, "annotator_kind", 32),
+        origin=_name(value, "origin", 32),
+        verdict=_verdict(value, default_verdict, replies),
         unrankable_reason=_short_text(value, "unrankable_reason", 500),
-        strength=_number(value, "strength"),
-        confidence=_number(value, "confidence"),
+        strength=_number(value, "strength", MAX_SMALL),
+        confidence=_number(value, "confidence", MAX_SMALL),
         comment=_short_text(value, "comment", 20_000),
-        ratings=value.get("ratings") or {},
-        shown_order=tuple(order),
-        active_ms=_number(value, "active_ms"),
-        guideline_version=_number(value, "guideline_version"),
-        created_at=value.get("created_at"),
+        ratings=_object(value, "ratings"),
+        shown_order=_shown_order(value, len(replies)),
+        active_ms=_number(value, "active_ms", MAX_NUMBER),
+        guideline_version=_number(value, "guideline_version", MAX_NUMBER),
+        created_at=_moment(value, "created_at"),
     )
 
 
+def _verdict(value: dict[str, Any], default: str, replies: tuple[Reply, ...]) -> str:
+    found = value.get("verdict")
+    verdict = default if found is None else found
+    if verdict not in VERDICTS:
+        raise RecordError("verdict", f"{verdict!r} is none of {', '.join(VERDICTS)}.")
+    if (verdict in ORDERED) != ("ranked_responses" in value):
+        needed = "ranked_responses" if verdict in ORDERED else "responses"
+        raise RecordError("verdict", f"{verdict!r} needs its replies in `{needed}`.")
+    if verdict == "tie" and len({reply.rank for reply in replies}) > 1:
+        raise RecordError("verdict", "'tie' needs equal ranks: write 'ranked', or leave it out.")
+    return str(verdict)
+
+
+def _shown_order(value: dict[str, Any], count: int) -> tuple[int, ...]:
+    order = _list(value, "shown_order")
+    whole = all(isinstance(slot, int) and not isinstance(slot, bool) for slot in order)
+    if order and not (whole and sorted(order) == list(range(count))):
+        raise RecordError("shown_order", f"must name each reply from 0 to {count - 1} once.")
+    return tuple(order)
+
+
+def _moment(value: Mapping[str, Any], name: str) -> str | None:
+    found = _name(value, name, 40)
+    if found is None:
+        return None
+    try:
+        datetime.fromisoformat(found)
+    except ValueError:
+        raise RecordError(name, "must be a moment such as 2026-01-31T12:00:00+00:00.") from None
+    return found
+
+
 def _list(value: Mapping[str, Any], name: str) -> list[Any]:
-    found = value.get(name) or []
+    found = value.get(name)
+    if found is None:
+        return []
     if not isinstance(found, list):
         raise RecordError(name, "must be a list.")
     return found
 
 
-def _number(value: Mapping[str, Any], name: str) -> int | None:
+def _object(value: Mapping[str, Any], name: str) -> dict[str, Any]:
     found = value.get(name)
-    if found is not None and (isinstance(found, bool) or not isinstance(found, int) or found < 0):
-        raise RecordError(name, "must be a whole number, 0 or more.")
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise RecordError(name, "must be an object.")
     return found
+
+
+def _number(value: Mapping[str, Any], name: str, limit: int) -> int | None:
+    found = value.get(name)
+    if found is None:
+        return None
+    if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found <= limit:
+        raise RecordError(name, f"must be a whole number from 0 to {limit}.")
+    return found
+
+
+def _name(value: Mapping[str, Any], name: str, limit: int) -> str | None:
+    return _short_text(value, name, limit) or None
 
 
 def _short_text(value: Mapping[str, Any], name: str, limit: int) -> str:
     found = value.get(name)
     if found is None:
         return ""
-    if not isinstance(found, str | int):
+    if isinstance(found, bool) or not isinstance(found, str | int):
         raise RecordError(name, "must be a text.")
     if len(str(found)) > limit:
         raise RecordError(name, f"is longer than {limit} characters.")
@@ -262,19 +348,35 @@ def to_row(record: Record) -> dict[str, Any]:
         "external_id": record.external_id or None,
         "author": record.author or None,
         "tags": list(record.tags),
-        "prompt": plain_messages(record.prompt),
+        "prompt": [_message_row(message) for message in record.prompt],
     }
+    if record.demonstrations:
+        row["demonstrations"] = [_turn(messages) for messages in record.demonstrations]
     if record.judgement is None:
         row["responses"] = [_reply_row(reply) for reply in record.replies]
         return row
     judgement = record.judgement
-    ranked = judgement.verdict in {"ranked", "tie"}
+    ranked = judgement.verdict in ORDERED
     row["ranked_responses" if ranked else "responses"] = [_reply_row(r) for r in record.replies]
     for name in JudgementRecord.__dataclass_fields__:
         found = getattr(judgement, name)
         row[name] = list(found) if isinstance(found, tuple) else found
     row["ratings"] = dict(judgement.ratings)
     return row
+
+
+def _message_row(message: Message) -> dict[str, Any]:
+    """Return a message with plain text, or with its parts where it has more than one."""
+    parts = message["content"]
+    content = parts[0]["text"] if len(parts) == 1 else parts
+    return {"role": message["role"], "content": content}
+
+
+def _turn(messages: list[Message]) -> str | list[dict[str, Any]]:
+    """Return an assistant turn as plain text where a text says it all."""
+    rows = [_message_row(message) for message in messages]
+    content = rows[0]["content"]
+    return content if len(rows) == 1 and isinstance(content, str) else rows
 
 
 def _reply_row(reply: Reply) -> dict[str, Any]:
@@ -284,6 +386,9 @@ def _reply_row(reply: Reply) -> dict[str, Any]:
         "model": first.model,
         "sampling": dict(first.sampling),
     }
+    turn = _turn(reply.messages)
+    if not isinstance(turn, str):
+        row["messages"] = turn
     if reply.rank is not None:
         row["rank"] = int(reply.rank) if float(reply.rank).is_integer() else reply.rank
     if others:

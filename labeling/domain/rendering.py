@@ -1,7 +1,9 @@
 """Model output becomes HTML once, at import: Markdown rendered, then sanitized.
 
 Text is hostile. Raw HTML in it is shown as the text that it is, never interpreted; images become
-their description and address, so that nothing is loaded; links are kept as text with a safe href.
+their description and address, so that nothing is loaded; links keep their address where it is
+absolute, and never lead into this site. Nothing is hidden from whoever judges it: definitions of
+links are shown as they stand, and what would turn the reading order around is shown by its name.
 What `nh3` then finds to remove would be a fault of the renderer: it is the second wall.
 """
 
@@ -15,7 +17,7 @@ from markdown_it.token import Token
 
 from labeling.domain.content import text_of
 
-RENDERER_VERSION = "markdown-1"
+RENDERER_VERSION = "markdown-2"
 
 _TAGS = {
     "p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "strong", "em", "s", "code", "pre",
@@ -23,6 +25,7 @@ _TAGS = {
 }  # fmt: skip
 _ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}, "code": {"class"}, "span": {"class"}}
 _CLASSES = {"image-text"}
+_OVERRIDES = {"\u202d": "[U+202D]", "\u202e": "[U+202E]"}
 
 
 def _image_as_text(
@@ -38,6 +41,7 @@ def _image_as_text(
 def _renderer() -> MarkdownIt:
     markdown = MarkdownIt("commonmark", {"html": False, "linkify": False, "breaks": True})
     markdown.enable(["table", "strikethrough"])
+    markdown.disable("reference")  # a definition would vanish, with any text hidden in it
     markdown.add_render_rule("image", _image_as_text)
     return markdown
 
@@ -56,11 +60,12 @@ def _keep_attribute(tag: str, name: str, value: str) -> str | None:
 def render_text(text: str) -> str:
     """Return safe HTML for one text."""
     return nh3.clean(
-        _MARKDOWN.render(text),
+        _MARKDOWN.render(text.translate(str.maketrans(_OVERRIDES))),
         tags=_TAGS,
         attributes=_ATTRIBUTES,
         attribute_filter=_keep_attribute,
         url_schemes={"http", "https", "mailto"},
+        url_relative="deny",
         link_rel="noopener noreferrer nofollow",
     )
 

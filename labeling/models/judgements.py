@@ -115,6 +115,12 @@ class Assignment(models.Model):
     )
     state = models.CharField(max_length=16, choices=State.choices, default=State.LEASED)
     shown_order = models.JSONField()
+    guideline = models.ForeignKey(
+        Guideline, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    flag_set = models.ForeignKey(
+        FlagSet, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     skip_reason = models.CharField(max_length=500, blank=True)
     draft = models.JSONField(null=True, blank=True)
     leased_at = models.DateTimeField()
@@ -146,7 +152,7 @@ class Assignment(models.Model):
 
 
 class Judgement(models.Model):
-    """One annotator's word on one comparison. Append-only: a correction supersedes, nothing changes.
+    """One annotator's word on one comparison. Append-only: a correction supersedes.
 
     The database refuses updates and deletes (see migration 0002), but for the tombstone that
     erasing a person puts in place of free text.

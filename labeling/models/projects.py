@@ -180,7 +180,7 @@ class Tag(models.Model):
 
 
 class Guideline(models.Model):
-    """One version of the text that annotators judge by; never changed, only followed by the next."""
+    """One version of the text that annotators judge by; the next one follows, none changes."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="guidelines")
     version = models.PositiveIntegerField()

@@ -1,0 +1,106 @@
+"""Reads of the queue: the card that an annotator sees, and how much is left."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.core.cache import cache
+from django.db import connection
+from django.utils import timezone
+
+from labeling.domain.content import reply_text, text_of
+from labeling.models import Comparison, Project
+
+QUEUE_SIZE_KEPT_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class CardMessage:
+    """One message of the conversation."""
+
+    role: str
+    html: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CardCandidate:
+    """A candidate as an annotator may know it: its position, and its text."""
+
+    position: int
+    html: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """All that the ranking page shows of one assignment. It holds no row id and no model name."""
+
+    assignment_uid: UUID
+    messages: tuple[CardMessage, ...]
+    candidates: tuple[CardCandidate, ...]
+    expires_at: datetime
+    guideline_version: int
+    draft: dict[str, Any] | None
+    done_today: int
+
+
+# One statement: what it joins is found by primary keys and by the slots of one comparison.
+_CARD = """
+SELECT a.uid, a.expires_at, a.shown_order, a.draft, p.messages, p.html, g.version,
+       (SELECT jsonb_agg(jsonb_build_array(k.html, k.messages) ORDER BY s.slot)
+          FROM labeling_comparisoncandidate s JOIN labeling_candidate k ON k.id = s.candidate_id
+         WHERE s.comparison_id = a.comparison_id),
+       (SELECT count(*) FROM labeling_judgement j
+         WHERE j.annotator_id = a.annotator_id AND j.created_at >= %s)
+  FROM labeling_assignment a
+  JOIN labeling_comparison c ON c.id = a.comparison_id
+  JOIN labeling_prompt p ON p.id = c.prompt_id
+  LEFT JOIN labeling_guideline g ON g.id = a.guideline_id
+ WHERE a.id = %s
+"""
+
+
+def start_of_today() -> datetime:
+    """Return the last midnight in the time zone of whoever the request is for."""
+    return timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def card_of(assignment_id: int) -> Card:
+    """Return the card of an assignment, its candidates in the order recorded for it."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CARD, [start_of_today(), assignment_id])
+        uid, expires_at, order, draft, messages, html, version, slots, done = cursor.fetchone()
+    order, draft, messages, html, slots = map(_loaded, (order, draft, messages, html, slots))
+    return Card(
+        assignment_uid=uid,
+        messages=tuple(
+            CardMessage(m["role"], piece, text_of(m))
+            for m, piece in zip(messages, html, strict=True)
+        ),
+        candidates=tuple(
+            CardCandidate(position, slots[slot][0], reply_text(slots[slot][1]))
+            for position, slot in enumerate(order)
+        ),
+        expires_at=expires_at,
+        guideline_version=version or 0,
+        draft=draft,
+        done_today=done,
+    )
+
+
+def _loaded(value: Any) -> Any:
+    """Return a JSON column's value: Django's connection hands raw cursors the text."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def queue_size(project: Project) -> int:
+    """Return how many comparisons still want a judgement; counted at most twice a minute."""
+    key = f"queue-size-{project.pk}"
+    size = cache.get(key)
+    if size is None:
+        size = Comparison.objects.filter(project=project, open_slots__gt=0).count()
+        cache.set(key, size, QUEUE_SIZE_KEPT_S)
+    return int(size)

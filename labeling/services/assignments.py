@@ -1,0 +1,197 @@
+"""The queue at work: claim, skip, renew, expire.
+
+Locks are always taken in one order: the annotator, the assignment, the comparison. The claim
+itself skips locked comparisons, so nobody waits for anybody else's card.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from labeling.exceptions import AssignmentEnded, InvalidInput, NotAllowed, NotFound
+from labeling.models import Annotator, Assignment, Comparison, Project, User
+from labeling.permissions import require
+from labeling.selectors.queue import Card, card_of
+from labeling.services import audit
+from labeling.services.projects import annotator_of
+
+MAX_DRAFT_CHARACTERS = 200_000
+
+# The subquery keeps the planner from joining an annotator's whole history (some have hundreds of
+# thousands of rows): it is asked by index, once for each comparison considered, mostly once.
+# Breadth first: a comparison with more open slots comes before one that is nearly done, so that
+# an annotator meets what nobody has judged before what they have judged themselves.
+_CLAIM = """
+WITH picked AS (
+    SELECT c.id FROM labeling_comparison c
+     WHERE c.project_id = %(project)s AND c.open_slots > 0
+       AND (SELECT 1 FROM labeling_assignment a
+             WHERE a.comparison_id = c.id AND a.annotator_id = %(annotator)s
+               AND a.state IN ('judged', 'skipped') LIMIT 1) IS NULL
+     ORDER BY c.priority DESC, c.open_slots DESC, c.id
+     LIMIT 1
+       FOR UPDATE SKIP LOCKED
+), taken AS (
+    UPDATE labeling_comparison c SET open_slots = c.open_slots - 1
+      FROM picked WHERE c.id = picked.id RETURNING c.id
+)
+INSERT INTO labeling_assignment
+    (uid, comparison_id, annotator_id, state, skip_reason, shown_order, leased_at, expires_at,
+     guideline_id, flag_set_id)
+SELECT gen_random_uuid(), taken.id, %(annotator)s, 'leased', '',
+       (SELECT to_jsonb(array_agg(s.slot ORDER BY random())) FROM labeling_comparisoncandidate s
+         WHERE s.comparison_id = taken.id),
+       now(), now() + make_interval(mins => %(minutes)s),
+       (SELECT g.id FROM labeling_guideline g WHERE g.project_id = %(project)s
+         ORDER BY g.version DESC LIMIT 1),
+       (SELECT f.id FROM labeling_flagset f WHERE f.project_id = %(project)s
+         ORDER BY f.version DESC LIMIT 1)
+  FROM taken
+RETURNING id
+"""
+
+_EXPIRE = """
+WITH due AS (
+    SELECT id FROM labeling_assignment
+     WHERE state = 'leased' AND expires_at < now()
+     ORDER BY expires_at LIMIT %s FOR UPDATE SKIP LOCKED
+), ended AS (
+    UPDATE labeling_assignment a SET state = 'expired', ended_at = now()
+      FROM due WHERE a.id = due.id RETURNING a.comparison_id
+), returned AS (
+    UPDATE labeling_comparison c SET open_slots = c.open_slots + e.leases
+      FROM (SELECT comparison_id, count(*) AS leases FROM ended GROUP BY comparison_id) e
+     WHERE c.id = e.comparison_id AND c.state = 'open'
+)
+SELECT count(*) FROM ended
+"""
+
+
+def lock_annotator(*, actor: User, project: Project) -> Annotator:
+    """Return the actor's annotator in the project, locked: one claim a person at a time.
+
+    Raises NotFound to a stranger and NotAllowed to a role that doesn't annotate.
+    """
+    require(actor, "judgement.make", project)
+    if project.is_archived:
+        raise NotAllowed("This project is archived: nothing is judged in it any more.")
+    found = Annotator.objects.select_for_update().filter(project=project, user=actor).first()
+    if found is None:
+        annotator = annotator_of(user=actor, project=project)
+        found = Annotator.objects.select_for_update().get(pk=annotator.pk)
+    return found
+
+
+@transaction.atomic
+def claim_next(*, actor: User, project: Project) -> Card | None:
+    """Lease the next comparison to the actor and return its card; None when nothing is left.
+
+    A lease that is still open is returned again, renewed: a second tab shows the same card.
+    """
+    annotator = lock_annotator(actor=actor, project=project)
+    held = Assignment.objects.filter(annotator=annotator, state=Assignment.State.LEASED).first()
+    if held is not None:
+        Assignment.objects.filter(pk=held.pk).update(expires_at=_lease_end(project))
+        return card_of(held.pk)
+    return claim_for(annotator_id=annotator.pk, project=project)
+
+
+def claim_for(*, annotator_id: int, project: Project) -> Card | None:
+    """Lease the next comparison to an annotator who is locked and holds no lease."""
+    assignment_id = _claim(annotator_id, project)
+    if assignment_id is None and expire_leases():
+        assignment_id = _claim(annotator_id, project)
+    return card_of(assignment_id) if assignment_id is not None else None
+
+
+def _claim(annotator_id: int, project: Project) -> int | None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _CLAIM,
+            {"project": project.pk, "annotator": annotator_id, "minutes": project.lease_minutes},
+        )
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def _lease_end(project: Project) -> datetime:
+    return timezone.now() + timedelta(minutes=project.lease_minutes)
+
+
+def own_assignment(*, actor: User, assignment_uid: UUID) -> Assignment:
+    """Return one of the actor's own assignments, annotator and assignment locked.
+
+    Raises NotFound for anybody else's. Must run inside a transaction.
+    """
+    rows = Assignment.objects.select_related("annotator__project", "comparison")
+    rows = rows.filter(uid=assignment_uid, annotator__user=actor)
+    found = rows.select_for_update(of=("annotator", "self")).first()
+    if found is None:
+        raise NotFound("There is no such assignment, or it is not yours.")
+    require(actor, "judgement.make", found.annotator.project)
+    return found
+
+
+@transaction.atomic
+def skip_assignment(*, actor: User, assignment_uid: UUID, reason: str) -> None:
+    """Give a comparison back to the others, with a reason; the actor won't see it again."""
+    if not reason.strip():
+        raise InvalidInput("Say why.", errors={"reason": ["A skip needs a reason."]})
+    assignment = own_assignment(actor=actor, assignment_uid=assignment_uid)
+    if assignment.state not in {Assignment.State.LEASED, Assignment.State.EXPIRED}:
+        raise AssignmentEnded("This comparison was already judged or skipped.")
+    was_leased = assignment.state == Assignment.State.LEASED
+    assignment.state = Assignment.State.SKIPPED
+    assignment.skip_reason = reason.strip()[:500]
+    assignment.ended_at = timezone.now()
+    assignment.save(update_fields=["state", "skip_reason", "ended_at"])
+    if was_leased:
+        _return_slot(assignment.comparison_id)
+    audit.record(
+        actor=actor,
+        project=assignment.annotator.project,
+        verb="assignment.skip",
+        obj=assignment,
+        data={"reason": assignment.skip_reason},
+    )
+
+
+def _return_slot(comparison_id: int) -> None:
+    comparison = Comparison.objects.select_for_update().get(pk=comparison_id)
+    if comparison.state == Comparison.State.OPEN:
+        comparison.open_slots += 1
+        comparison.save(update_fields=["open_slots"])
+
+
+@transaction.atomic
+def renew_lease(*, actor: User, assignment_uid: UUID) -> datetime:
+    """Put off the end of a lease and return the new one.
+
+    Raises AssignmentEnded when the lease was lost; a judgement is still taken then.
+    """
+    assignment = own_assignment(actor=actor, assignment_uid=assignment_uid)
+    if assignment.state != Assignment.State.LEASED:
+        raise AssignmentEnded("This lease has ended. What you submit is still kept.")
+    assignment.expires_at = _lease_end(assignment.annotator.project)
+    assignment.save(update_fields=["expires_at"])
+    return assignment.expires_at
+
+
+@transaction.atomic
+def save_draft(*, actor: User, assignment_uid: UUID, draft: dict[str, Any]) -> None:
+    """Keep a half-made ranking with its assignment."""
+    if len(str(draft)) > MAX_DRAFT_CHARACTERS:
+        raise InvalidInput("The draft is too long.", errors={"draft": ["Too long."]})
+    assignment = own_assignment(actor=actor, assignment_uid=assignment_uid)
+    assignment.draft = draft
+    assignment.save(update_fields=["draft"])
+
+
+def expire_leases(*, limit: int = 1000) -> int:
+    """End leases whose time is over and return their slots to the queue; return how many."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_EXPIRE, [limit])
+        return int(cursor.fetchone()[0])

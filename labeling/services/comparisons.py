@@ -1,0 +1,128 @@
+"""Writes of the queue's content: comparisons made of candidates, and withdrawn."""
+
+import random
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+
+from django.db import transaction
+
+from labeling.exceptions import InvalidInput
+from labeling.models import (
+    Assignment,
+    Candidate,
+    Comparison,
+    ComparisonCandidate,
+    ImportBatch,
+    Project,
+    User,
+)
+from labeling.models.projects import MAX_CANDIDATES, MIN_CANDIDATES
+from labeling.models.prompts import State
+from labeling.services import audit
+
+BATCH = 1000
+
+
+def _free_candidates(
+    prompt_ids: Collection[int], candidate_ids: Collection[int] | None
+) -> dict[int, list[Candidate]]:
+    """Return the candidates of each prompt that stand in no comparison yet, oldest first."""
+    rows = Candidate.objects.filter(
+        prompt_id__in=prompt_ids, state=State.ACTIVE, slots=None, written_by=None
+    )
+    if candidate_ids is not None:
+        rows = rows.filter(pk__in=candidate_ids)
+    free: dict[int, list[Candidate]] = defaultdict(list)
+    for row in rows.only("id", "prompt_id", "content_hash").order_by("id"):
+        free[row.prompt_id].append(row)
+    return free
+
+
+def _disjoint(candidates: Sequence[Candidate], size: int) -> Iterator[list[Candidate]]:
+    """Deal the candidates into as many disjoint groups of `size` as they allow.
+
+    The deal is shuffled by the texts themselves, so that models mix and a repetition deals alike.
+    """
+    dealt = sorted(candidates, key=lambda c: c.content_hash)
+    random.Random("".join(c.content_hash for c in dealt)).shuffle(dealt)  # noqa: S311
+    for start in range(0, len(dealt) - size + 1, size):
+        yield dealt[start : start + size]
+
+
+@transaction.atomic
+def queue_comparisons(
+    *,
+    actor: User | None,
+    project: Project,
+    prompt_ids: Collection[int],
+    overlap: int | None = None,
+    priority: int = 0,
+    origin: str = "import",
+    candidate_ids: Collection[int] | None = None,
+    import_batch: ImportBatch | None = None,
+    size: int | None = None,
+) -> list[Comparison]:
+    """Make as many disjoint comparisons of K candidates as each prompt's free candidates allow.
+
+    What is left over stays free for later. Raises InvalidInput where K is not 2 to 9.
+    """
+    size = size or project.candidates_per_comparison
+    if not MIN_CANDIDATES <= size <= MAX_CANDIDATES:
+        raise InvalidInput("K must be 2 to 9.", errors={"candidates_per_comparison": [str(size)]})
+    overlap = overlap or project.overlap
+    # One import or sampling run at a time deals out a project's free candidates.
+    Project.objects.select_for_update().only("id").get(pk=project.pk)
+    free = _free_candidates(prompt_ids, candidate_ids)
+    groups = [g for candidates in free.values() for g in _disjoint(candidates, size)]
+    comparisons = Comparison.objects.bulk_create(
+        [
+            Comparison(
+                project=project,
+                prompt_id=group[0].prompt_id,
+                overlap=overlap,
+                open_slots=overlap,
+                priority=priority,
+                origin=origin,
+                import_batch=import_batch,
+            )
+            for group in groups
+        ],
+        batch_size=BATCH,
+    )
+    fill_slots(comparisons, groups)
+    audit.record(
+        actor=actor,
+        project=project,
+        verb="comparisons.queue",
+        obj=project,
+        data={"comparisons": len(comparisons), "candidates": size, "overlap": overlap},
+    )
+    return comparisons
+
+
+def fill_slots(comparisons: Sequence[Comparison], groups: Sequence[Sequence[Candidate]]) -> None:
+    """Put each group of candidates into its comparison's slots, in order."""
+    ComparisonCandidate.objects.bulk_create(
+        [
+            ComparisonCandidate(comparison=comparison, slot=slot, candidate=candidate)
+            for comparison, group in zip(comparisons, groups, strict=True)
+            for slot, candidate in enumerate(group)
+        ],
+        batch_size=BATCH,
+    )
+
+
+@transaction.atomic
+def withdraw_comparison(*, actor: User, comparison: Comparison) -> Comparison:
+    """Take a comparison out of the queue for good; its judgements stay."""
+    comparison = Comparison.objects.select_for_update().get(pk=comparison.pk)
+    comparison.state = Comparison.State.WITHDRAWN
+    comparison.open_slots = 0
+    comparison.save(update_fields=["state", "open_slots"])
+    Assignment.objects.filter(comparison=comparison, state=Assignment.State.LEASED).update(
+        state=Assignment.State.EXPIRED
+    )
+    audit.record(
+        actor=actor, project=comparison.project, verb="comparison.withdraw", obj=comparison
+    )
+    return comparison

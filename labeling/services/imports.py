@@ -1,0 +1,459 @@
+"""Taking a file of K-way lines: all or nothing, with a report that names every refused line."""
+
+import hashlib
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from labeling.domain.content import content_hash
+from labeling.domain.pairs import pairs_of
+from labeling.domain.records import (
+    JudgementRecord,
+    Record,
+    RecordError,
+    Source,
+    parse_line,
+    to_line,
+    to_row,
+)
+from labeling.exceptions import InvalidInput, NotFound, PrefloopError
+from labeling.models import (
+    Annotator,
+    Candidate,
+    Comparison,
+    ImportBatch,
+    Judgement,
+    PreferencePair,
+    Project,
+    Prompt,
+    User,
+)
+from labeling.services import audit, comparisons, prompts
+from labeling.services.projects import named_annotator
+
+BATCH = 1000
+REFUSED_SHOWN = 500
+PROGRESS_EVERY = 200
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "prefloop:import")
+
+
+@dataclass
+class Report:
+    """What became of a file's lines."""
+
+    taken: int = 0
+    duplicates: int = 0
+    refused_total: int = 0
+    refused: list[dict[str, Any]] = field(default_factory=list)
+    prompts: int = 0
+    candidates: int = 0
+    sources: int = 0
+    demonstrations: int = 0
+    comparisons: int = 0
+    judgements: int = 0
+
+    def refuse(self, line: int, field_name: str, reason: str) -> None:
+        """Note a line that can't be taken; the first few hundred are shown."""
+        self.refused_total += 1
+        if len(self.refused) < REFUSED_SHOWN:
+            self.refused.append({"line": line, "field": field_name, "reason": reason})
+
+
+@dataclass(frozen=True)
+class Line:
+    """A record with its place in the file."""
+
+    number: int
+    record: Record
+
+
+def create_import(
+    *,
+    actor: User,
+    project: Project,
+    file_name: str,
+    chunks: Iterable[bytes],
+    source_name: str = "",
+    options: dict[str, Any] | None = None,
+) -> ImportBatch:
+    """Store an uploaded file and queue its import.
+
+    Raises InvalidInput for a file over the size limit; nothing of it is kept then.
+    """
+    uid = uuid.uuid4()
+    path = Path(settings.UPLOAD_DIR) / f"{uid}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    size = 0
+    with path.open("wb") as file:
+        for chunk in chunks:
+            size += len(chunk)
+            if size > settings.MAX_IMPORT_BYTES:
+                path.unlink()
+                raise InvalidInput(
+                    "The file is too large: split it.",
+                    errors={"file": [f"At most {settings.MAX_IMPORT_BYTES} bytes are taken."]},
+                )
+            file.write(chunk)
+    with transaction.atomic():
+        batch = ImportBatch.objects.create(
+            uid=uid,
+            project=project,
+            file_name=file_name[:255],
+            path=str(path),
+            source_name=source_name or Path(file_name).stem[:120],
+            options=options or {},
+            created_by=actor,
+        )
+        audit.record(actor=actor, project=project, verb="import.create", obj=batch)
+    return batch
+
+
+def run_import(*, batch_id: int) -> ImportBatch:
+    """Take a queued file: read every line, then write everything or nothing.
+
+    Delivered twice, it runs once: the batch is claimed by compare-and-swap.
+    """
+    claimed = ImportBatch.objects.filter(pk=batch_id, state=ImportBatch.State.QUEUED).update(
+        state=ImportBatch.State.RUNNING, heartbeat_at=timezone.now()
+    )
+    batch = ImportBatch.objects.select_related("project", "created_by").get(pk=batch_id)
+    if not claimed:
+        return batch
+    report = Report()
+    lines: list[Line] = []
+    try:
+        lines.extend(_read(batch, report))
+        if report.refused_total:
+            return _finish(batch, ImportBatch.State.REFUSED, report)
+        with transaction.atomic():
+            _write(batch, lines, report)
+            return _finish(batch, ImportBatch.State.SUCCEEDED, report)
+    except PrefloopError as error:
+        return _refuse_whole(batch, error, lines)
+
+
+def _refuse_whole(batch: ImportBatch, error: PrefloopError, lines: list[Line]) -> ImportBatch:
+    """Report an error that was found while writing; the transaction has left nothing."""
+    report = Report()
+    numbers = {line.record.external_id: line.number for line in reversed(lines)}
+    for name, reasons in (error.errors or {"": [error.message]}).items():
+        report.refuse(numbers.get(name, 0), "external_id" if name in numbers else name, reasons[0])
+    return _finish(batch, ImportBatch.State.REFUSED, report)
+
+
+def _finish(batch: ImportBatch, state: str, report: Report) -> ImportBatch:
+    batch.state = state
+    batch.report = report.__dict__
+    batch.finished_at = timezone.now()
+    batch.save(update_fields=["state", "report", "finished_at"])
+    return batch
+
+
+def _read(batch: ImportBatch, report: Report) -> Iterator[Line]:
+    """Yield the file's records, note what is refused, and tell how far the reading is."""
+    path = Path(batch.path)
+    if not path.exists():
+        raise NotFound("The uploaded file is gone. Upload it again.")
+    with path.open("rb") as file:
+        batch.lines_total = sum(1 for _ in file)
+    ImportBatch.objects.filter(pk=batch.pk).update(lines_total=batch.lines_total)
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, start=1):
+            if number % PROGRESS_EVERY == 0 or number == batch.lines_total:
+                ImportBatch.objects.filter(pk=batch.pk).update(
+                    lines_done=number, heartbeat_at=timezone.now()
+                )
+            record = _record(number, raw, report)
+            if record is not None:
+                yield Line(number, record)
+    if not batch.lines_total:
+        report.refuse(0, "file", "holds no line.")
+
+
+def _record(number: int, raw: bytes, report: Report) -> Record | None:
+    try:
+        text = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+    except UnicodeDecodeError as error:
+        report.refuse(number, "line", f"is no UTF-8 text at byte {error.start}.")
+        return None
+    if not text:
+        return None
+    try:
+        return parse_line(text)
+    except RecordError as error:
+        report.refuse(number, error.field, str(error).partition(": ")[2])
+        return None
+
+
+def _write(batch: ImportBatch, lines: list[Line], report: Report) -> None:
+    """Write all records of a file; runs inside the import's transaction."""
+    project = Project.objects.select_for_update().get(pk=batch.project_id)
+    records = [line.record for line in lines]
+    prompt_of, new_prompts = prompts.ensure_prompts(project=project, records=records)
+    rows = [(prompt_of[content_hash(r.prompt)], r) for r in records]
+    replies = [(prompt, reply) for prompt, record in rows for reply in record.replies]
+    candidates, report.candidates = prompts.ensure_candidates(replies=replies)
+    report.prompts = len(new_prompts)
+    report.sources = prompts.ensure_sources(sources=_sources(rows, candidates), batch=batch)
+    report.demonstrations = prompts.ensure_demonstrations(
+        rows=[(prompt, item) for prompt, record in rows for item in record.demonstrations]
+    )
+    judged = [(p, line) for (p, _), line in zip(rows, lines, strict=True) if line.record.judgement]
+    written = _write_judgements(batch, project, judged, candidates)
+    report.judgements = len(written)
+    unranked = [(p, r) for p, r in rows if r.judgement is None]
+    report.comparisons = len(
+        comparisons.queue_comparisons(
+            actor=batch.created_by,
+            project=project,
+            prompt_ids={p.pk for p, r in unranked if r.replies},
+            import_batch=batch,
+        )
+    )
+    _count_lines(batch, lines, report, new_prompts, written)
+
+
+def _count_lines(
+    batch: ImportBatch, lines: list[Line], report: Report, new_prompts: set[str], written: set[int]
+) -> None:
+    """Count lines that brought something new as taken, the others as duplicates.
+
+    A file whose every line was known already brings no source, demonstration or judgement.
+    """
+    brought = report.sources + report.demonstrations + report.judgements + report.prompts
+    for line in lines:
+        if line.record.judgement is not None:
+            new = line.number in written
+        else:
+            new = bool(brought) and (
+                content_hash(line.record.prompt) in new_prompts
+                or bool(report.sources or report.demonstrations)
+            )
+        report.taken += new
+        report.duplicates += not new
+
+
+def _sources(
+    rows: list[tuple[Prompt, Record]], candidates: dict[tuple[int, str], Candidate]
+) -> list[tuple[Candidate, Source]]:
+    return [
+        (candidates[(prompt.pk, content_hash(reply.messages))], source)
+        for prompt, record in rows
+        for reply in record.replies
+        for source in reply.sources
+    ]
+
+
+def _judgement_uid(batch: ImportBatch, record: Record) -> uuid.UUID:
+    """Return the line's own id, else one made from what it says, so that a repeat is known."""
+    given = record.judgement.judgement_id if record.judgement else None
+    if given:
+        try:
+            return uuid.UUID(str(given))
+        except ValueError:
+            pass
+    return uuid.uuid5(_NAMESPACE, f"{batch.source_name}\n{given}\n{to_line(to_row(record))}")
+
+
+def _write_judgements(
+    batch: ImportBatch,
+    project: Project,
+    rows: list[tuple[Prompt, Line]],
+    candidates: dict[tuple[int, str], Candidate],
+) -> set[int]:
+    """Write the rankings of a file as judgements of named sources; return their line numbers."""
+    uids = {_judgement_uid(batch, line.record): (prompt, line) for prompt, line in rows}
+    known = set(
+        Judgement.objects.filter(project=project, uid__in=list(uids)).values_list("uid", flat=True)
+    )
+    fresh = {uid: row for uid, row in uids.items() if uid not in known}
+    groups = {
+        uid: [candidates[(prompt.pk, content_hash(r.messages))] for r in line.record.replies]
+        for uid, (prompt, line) in fresh.items()
+    }
+    comparison_of = _judged_comparisons(batch, project, fresh, groups)
+    annotators = _imported_annotators(batch, project, fresh)
+    judgements = Judgement.objects.bulk_create(
+        [
+            _judgement(batch, uid, line, comparison_of[uid], annotators)
+            for uid, (_, line) in fresh.items()
+        ],
+        batch_size=BATCH,
+    )
+    PreferencePair.objects.bulk_create(
+        [
+            PreferencePair(
+                judgement=judgement,
+                chosen=groups[judgement.uid][pair.chosen],
+                rejected=groups[judgement.uid][pair.rejected],
+                rank_gap=pair.rank_gap,
+                is_tie=pair.is_tie,
+            )
+            for judgement in judgements
+            for pair in pairs_of(judgement.tiers)
+        ],
+        batch_size=BATCH,
+    )
+    return {line.number for _, line in fresh.values()}
+
+
+def _judged_comparisons(
+    batch: ImportBatch,
+    project: Project,
+    rows: dict[uuid.UUID, tuple[Prompt, Line]],
+    groups: dict[uuid.UUID, list[Candidate]],
+) -> dict[uuid.UUID, Comparison]:
+    """Return each judgement's comparison, closed; lines that name one comparison share it."""
+    uid_of = {uid: _comparison_uid(uid, line.record) for uid, (_, line) in rows.items()}
+    known = {
+        c.uid: c for c in Comparison.objects.filter(project=project, uid__in=set(uid_of.values()))
+    }
+    new: dict[uuid.UUID, uuid.UUID] = {}
+    for uid, comparison_uid in uid_of.items():
+        if comparison_uid not in known:
+            new.setdefault(comparison_uid, uid)
+    made = Comparison.objects.bulk_create(
+        [
+            Comparison(
+                uid=comparison_uid,
+                project=project,
+                prompt=rows[uid][0],
+                overlap=1,
+                open_slots=0,
+                judgement_count=sum(c == comparison_uid for c in uid_of.values()),
+                state=Comparison.State.CLOSED,
+                import_batch=batch,
+            )
+            for comparison_uid, uid in new.items()
+        ],
+        batch_size=BATCH,
+    )
+    comparisons.fill_slots(made, [groups[uid] for uid in new.values()])
+    known.update({c.uid: c for c in made})
+    _check_same_candidates(uid_of, groups, rows, new)
+    return {uid: known[comparison_uid] for uid, comparison_uid in uid_of.items()}
+
+
+def _check_same_candidates(
+    uid_of: dict[uuid.UUID, uuid.UUID],
+    groups: dict[uuid.UUID, list[Candidate]],
+    rows: dict[uuid.UUID, tuple[Prompt, Line]],
+    new: dict[uuid.UUID, uuid.UUID],
+) -> None:
+    """Raise InvalidInput where lines of one comparison rank other replies, or in other slots."""
+    for uid, comparison_uid in uid_of.items():
+        first = new.get(comparison_uid)
+        if first is not None and groups[first] != groups[uid]:
+            number = rows[uid][1].number
+            raise InvalidInput(
+                "Lines of one comparison must hold the same replies in the same order.",
+                errors={f"line {number}": [f"differs from line {rows[first][1].number}."]},
+            )
+
+
+def _comparison_uid(judgement_uid: uuid.UUID, record: Record) -> uuid.UUID:
+    given = record.judgement.comparison_id if record.judgement else None
+    if given:
+        try:
+            return uuid.UUID(str(given))
+        except ValueError:
+            return uuid.uuid5(_NAMESPACE, str(given))
+    return uuid.uuid5(_NAMESPACE, f"comparison {judgement_uid}")
+
+
+def _imported_annotators(
+    batch: ImportBatch, project: Project, rows: dict[uuid.UUID, tuple[Prompt, Line]]
+) -> dict[str, Annotator]:
+    """Return the annotators of a file by the pseudonym its lines give; "" is the file's source."""
+    found = {}
+    for _, line in rows.values():
+        pseudonym = (line.record.judgement and line.record.judgement.annotator) or ""
+        if pseudonym in found:
+            continue
+        if not pseudonym:
+            found[""] = named_annotator(
+                project=project, kind=Annotator.Kind.IMPORTED, name=batch.source_name
+            )
+            continue
+        found[pseudonym], _made = Annotator.objects.get_or_create(
+            project=project,
+            pseudonym=pseudonym,
+            defaults={
+                "kind": Annotator.Kind.IMPORTED,
+                "name": f"{batch.source_name}: {pseudonym}"[:120],
+            },
+        )
+    return found
+
+
+def _judgement(
+    batch: ImportBatch,
+    uid: uuid.UUID,
+    line: Line,
+    comparison: Comparison,
+    annotators: dict[str, Annotator],
+) -> Judgement:
+    said = line.record.judgement
+    assert said is not None  # noqa: S101 - only judged lines come here
+    return Judgement(
+        uid=uid,
+        project_id=batch.project_id,
+        comparison=comparison,
+        annotator=annotators[said.annotator or ""],
+        verdict=_verdict(said, line.record),
+        tiers=line.record.tiers,
+        unrankable_reason=said.unrankable_reason,
+        strength=said.strength,
+        confidence=said.confidence,
+        comment=said.comment,
+        ratings=dict(said.ratings),
+        shown_order=list(said.shown_order),
+        active_ms=said.active_ms,
+        origin=Judgement.Origin.IMPORT,
+        provenance=_provenance(said),
+        idempotency_key=str(uid),
+        request_hash=hashlib.sha256(to_line(to_row(line.record)).encode()).hexdigest(),
+        import_batch=batch,
+        created_at=_moment(said.created_at),
+    )
+
+
+def _verdict(said: JudgementRecord, record: Record) -> str:
+    if said.verdict == "ranked" and len(record.tiers) == 1:
+        return Judgement.Verdict.TIE
+    return said.verdict
+
+
+def _provenance(said: JudgementRecord) -> dict[str, Any]:
+    """Keep what the file says of the judgement's birth, which this project can't point to."""
+    told = {
+        "annotator_kind": said.annotator_kind,
+        "origin": said.origin,
+        "guideline_version": said.guideline_version,
+    }
+    return {key: value for key, value in told.items() if value is not None}
+
+
+def _moment(text: str | None) -> datetime:
+    moment = parse_datetime(text) if text else None
+    if moment is None:
+        return timezone.now()
+    return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
+
+
+def requeue_lost_imports(*, older_than: datetime) -> list[int]:
+    """Put imports back whose worker died; nothing of them was written. Return all queued ids."""
+    ImportBatch.objects.filter(state=ImportBatch.State.RUNNING, heartbeat_at__lt=older_than).update(
+        state=ImportBatch.State.QUEUED, lines_done=0
+    )
+    return list(
+        ImportBatch.objects.filter(state=ImportBatch.State.QUEUED).values_list("pk", flat=True)
+    )

@@ -1,0 +1,159 @@
+"""Writes about projects: their settings, members, guidelines, flags and annotators."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Max
+
+from labeling.domain.rendering import RENDERER_VERSION, render_text
+from labeling.exceptions import InvalidInput
+from labeling.models import (
+    Annotator,
+    FlagSet,
+    Guideline,
+    Membership,
+    Project,
+    Role,
+    Tag,
+    User,
+)
+from labeling.services import audit
+
+SETTINGS = (
+    "name",
+    "description",
+    "candidates_per_comparison",
+    "overlap",
+    "lease_minutes",
+    "strength_scale",
+    "asks_ratings",
+    "asks_confidence",
+    "asks_demonstrations",
+    "validation_share",
+    "test_share",
+)
+# InstructGPT's metadata, the part that any project needs (Table 3 of the paper).
+DEFAULT_FLAGS = [
+    {"key": "instruction", "label": "Fails to follow the instruction"},
+    {"key": "hallucination", "label": "Hallucination"},
+    {"key": "inappropriate", "label": "Inappropriate"},
+    {"key": "harmful_advice", "label": "Harmful advice"},
+    {"key": "constraint", "label": "Violates a stated constraint"},
+]
+
+
+def _checked(project: Project) -> Project:
+    try:
+        project.full_clean()
+    except ValidationError as error:
+        raise InvalidInput("Some settings can't be taken.", errors=error.message_dict) from None
+    return project
+
+
+@transaction.atomic
+def create_project(*, actor: User, name: str, slug: str, **settings: Any) -> Project:
+    """Make a project with its first guideline and flag set; the actor becomes its owner."""
+    project = _checked(Project(name=name, slug=slug, created_by=actor, **settings))
+    project.save()
+    Membership.objects.create(project=project, user=actor, role=Role.OWNER)
+    FlagSet.objects.create(project=project, version=1, flags=DEFAULT_FLAGS)
+    publish_guideline(
+        actor=actor,
+        project=project,
+        text="Rank the replies from best to worst. Equally good replies share a rank.",
+    )
+    audit.record(actor=actor, project=project, verb="project.create", obj=project)
+    return project
+
+
+@transaction.atomic
+def update_project(*, actor: User, project: Project, **settings: Any) -> Project:
+    """Change settings of a project; those of running comparisons stay as they were made."""
+    unknown = sorted(set(settings) - set(SETTINGS))
+    if unknown:
+        raise InvalidInput("There is no such setting.", errors={k: ["Unknown."] for k in unknown})
+    before = {key: getattr(project, key) for key in settings}
+    for key, value in settings.items():
+        setattr(project, key, value)
+    _checked(project).save()
+    audit.record(
+        actor=actor, project=project, verb="project.update", obj=project, data={"before": before}
+    )
+    return project
+
+
+@transaction.atomic
+def set_member(*, actor: User, project: Project, user: User, role: Role) -> Membership:
+    """Give an account a role in the project, in place of the one it had."""
+    membership, _ = Membership.objects.update_or_create(
+        project=project, user=user, defaults={"role": role}
+    )
+    audit.record(
+        actor=actor,
+        project=project,
+        verb="member.set",
+        obj=membership,
+        data={"user": user.pk, "role": role},
+    )
+    return membership
+
+
+@transaction.atomic
+def remove_member(*, actor: User, membership: Membership) -> None:
+    """Take an account out of a project; its judgements stay. The last owner can't be removed."""
+    project = membership.project
+    owners = Membership.objects.select_for_update().filter(project=project, role=Role.OWNER)
+    if [owner.pk for owner in owners] == [membership.pk]:
+        raise InvalidInput("A project keeps at least one owner. Make someone else owner first.")
+    audit.record(
+        actor=actor,
+        project=project,
+        verb="member.remove",
+        obj=membership,
+        data={"user": membership.user_id, "role": membership.role},
+    )
+    membership.delete()
+
+
+@transaction.atomic
+def publish_guideline(*, actor: User, project: Project, text: str) -> Guideline:
+    """Add the next version of the guidelines; every later judgement refers to it."""
+    Project.objects.select_for_update().get(pk=project.pk)
+    latest = Guideline.objects.filter(project=project).aggregate(Max("version"))["version__max"]
+    guideline = Guideline.objects.create(
+        project=project,
+        version=(latest or 0) + 1,
+        text=text,
+        html=render_text(text),
+        renderer_version=RENDERER_VERSION,
+        created_by=actor,
+    )
+    audit.record(actor=actor, project=project, verb="guideline.publish", obj=guideline)
+    return guideline
+
+
+def annotator_of(*, user: User, project: Project) -> Annotator:
+    """Return the annotator that an account is in a project, made at its first need."""
+    annotator, _ = Annotator.objects.get_or_create(
+        project=project, user=user, defaults={"kind": Annotator.Kind.PERSON}
+    )
+    return annotator
+
+
+def named_annotator(*, project: Project, kind: str, name: str) -> Annotator:
+    """Return the AI judge, simulated annotator or imported source of that name."""
+    annotator, _ = Annotator.objects.get_or_create(project=project, kind=kind, name=name)
+    return annotator
+
+
+def ensure_tags(*, project: Project, names: Iterable[str]) -> dict[str, Tag]:
+    """Return the project's tags of these names, adding those that are new to its list."""
+    wanted = set(names)
+    if not wanted:
+        return {}
+    Tag.objects.bulk_create(
+        [Tag(project=project, name=name) for name in sorted(wanted)], ignore_conflicts=True
+    )
+    return {tag.name: tag for tag in Tag.objects.filter(project=project, name__in=wanted)}
