@@ -87,9 +87,10 @@ def launch(
     """Run a recipe in its prepared folder to the end and tell how it ended.
 
     `on_metrics` gets every row of the run once, in order, those of earlier attempts up to the
-    checkpoint from which this one goes on included: the receiver drops what it had before. `should_stop` is asked at every
-    poll. `env` is added to the recipe's small environment; `command` replaces the recipe. Whatever
-    happens, an exception in a callback included, nothing that was started outlives this call.
+    checkpoint from which this one goes on included: the receiver drops what it had before.
+    `should_stop` is asked at every poll. `env` is added to the recipe's small environment;
+    `command` replaces the recipe. Whatever happens, an exception in a callback included, nothing
+    that was started outlives this call.
     """
     watch = _Watch(
         on_metrics=on_metrics,
@@ -162,6 +163,7 @@ def _environment(
     kept["PYTHONPATH"] = str(PROJECT)
     kept["PYTHONUNBUFFERED"] = "1"
     kept["PREFLOOP_RUN_LOCK"] = str(lock)
+    kept["PREFLOOP_LAUNCHER_PID"] = str(os.getpid())
     threads = int(head["config"].get("threads", 0))
     if threads:
         kept["OMP_NUM_THREADS"] = kept["MKL_NUM_THREADS"] = str(threads)

@@ -1,0 +1,196 @@
+"""Tokenizers and models: read from a folder, made from nothing, and written whole."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    LlamaConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+)
+
+from training import rundir
+from training.configs import Config, SFTConfig, TrainingConfig
+
+PAD, BOS, END = "<|pad|>", "<|bos|>", "<|end|>"
+ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
+TEMPLATE = (
+    "{{ '<|bos|>' }}{% for message in messages %}"
+    "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+
+def new_tokenizer(
+    texts: Iterable[str], vocab_size: int, max_length: int
+) -> PreTrainedTokenizerBase:
+    """A byte-level BPE tokenizer learned from texts, with marks of its own for pad, begin and end.
+
+    All 256 bytes are in it, so any text can be encoded. The marks of the roles are tokens of their
+    own, so no merge crosses from a prompt into a reply.
+    """
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[PAD, BOS, END, *ROLES],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    core.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token=PAD,
+        bos_token=BOS,
+        eos_token=END,
+        extra_special_tokens=list(ROLES),
+        chat_template=TEMPLATE,
+        model_max_length=max_length,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def new_policy(config: SFTConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """A model with random weights, its embedding shared between input and output."""
+    family = Qwen3Config if config.architecture == "qwen3" else LlamaConfig
+    shape = family(
+        vocab_size=len(tokenizer),
+        hidden_size=config.hidden_size,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        num_key_value_heads=config.kv_heads,
+        head_dim=config.hidden_size // config.heads,
+        intermediate_size=config.intermediate_size,
+        max_position_embeddings=config.max_positions,
+        tie_word_embeddings=True,
+    )
+    model = AutoModelForCausalLM.from_config(shape, dtype=torch.float32)
+    return _name_marks(model, tokenizer)
+
+
+def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
+    """A model's tokenizer, with a pad token that is not its end token."""
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    if tokenizer.eos_token is None:
+        tokenizer.add_special_tokens({"eos_token": END})
+    if tokenizer.pad_token is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
+        # With one token for both, the end of a text would count as padding: never learned, and a
+        # reward read one token too early.
+        tokenizer.add_special_tokens({"pad_token": PAD})
+    return tokenizer
+
+
+def give_template(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Give a tokenizer without a chat template the project's own, with its marks."""
+    if tokenizer.chat_template:
+        return
+    tokenizer.add_special_tokens({"bos_token": BOS, "eos_token": END})
+    tokenizer.add_special_tokens({"extra_special_tokens": list(ROLES)})
+    tokenizer.chat_template = TEMPLATE
+
+
+def need_template(tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
+    """RunFolderError if the model can't tell who says what."""
+    if not tokenizer.chat_template:
+        raise rundir.RunFolderError(
+            f"The model in {path} has no chat template: fine-tune it with the recipe sft first."
+        )
+
+
+def load_policy(
+    path: Path, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype = torch.float32
+) -> PreTrainedModel:
+    """A causal language model that fits the tokenizer."""
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
+    return _name_marks(_fit(model, tokenizer), tokenizer)
+
+
+def load_reward_model(
+    path: Path, tokenizer: PreTrainedTokenizerBase, *, seed: int | None = None
+) -> PreTrainedModel:
+    """A model with one number as its output; a policy gets a new head, drawn with `seed`.
+
+    The head's weights are normal with variance 1 / (d_model + 1) (2009.01325, B.1). Raises
+    RunFolderError for a policy where no seed is given, since its scores would be noise.
+    """
+    kinds = AutoConfig.from_pretrained(path).architectures or []
+    headless = not any(kind.endswith("ForSequenceClassification") for kind in kinds)
+    if headless and seed is None:
+        raise rundir.RunFolderError(f"{path} holds no reward model: train one with recipe reward.")
+    model = AutoModelForSequenceClassification.from_pretrained(
+        path, num_labels=1, dtype=torch.float32
+    )
+    if headless and seed is not None:
+        generator = torch.Generator().manual_seed(seed)
+        width = model.score.weight.shape[1]
+        noise = torch.randn(model.score.weight.shape, generator=generator)
+        model.score.weight.data.copy_(noise / (width + 1) ** 0.5)
+    model = _fit(model, tokenizer)
+    model.config.pad_token_id = tokenizer.pad_token_id
+    return model
+
+
+def _fit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """Make room for tokens that were added; embeddings larger than the tokenizer stay."""
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        model.resize_token_embeddings(len(tokenizer))
+    return model
+
+
+def _name_marks(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    for config in (model.config, model.generation_config):
+        config.pad_token_id = tokenizer.pad_token_id
+        config.bos_token_id = tokenizer.bos_token_id
+    model.config.eos_token_id = tokenizer.eos_token_id
+    ends = model.generation_config.eos_token_id
+    ends = ends if isinstance(ends, list) else [] if ends is None else [ends]
+    model.generation_config.eos_token_id = sorted({*ends, tokenizer.eos_token_id})
+    return model
+
+
+def lora(config: TrainingConfig, *, head: str | None = None) -> LoraConfig | None:
+    """The adapters the config asks for, or None; `head` is trained whole beside them."""
+    if config.lora_r == 0:
+        return None
+    names = [name.strip() for name in config.lora_targets.split(",") if name.strip()]
+    return LoraConfig(
+        r=config.lora_r,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules=names[0] if names == ["all-linear"] else names,
+        modules_to_save=[head] if head else None,
+        task_type="SEQ_CLS" if head else "CAUSAL_LM",
+    )
+
+
+def device_of(config: Config) -> torch.device:
+    """Where to compute what no trainer places."""
+    gpu = config.device == "auto" and torch.cuda.is_available()
+    return torch.device("cuda" if gpu else "cpu")
+
+
+def save_model(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write weights, config and tokenizer so that the folder appears whole or not at all."""
+    if isinstance(model, PeftModel):
+        model = model.merge_and_unload()
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    model.save_pretrained(temporary)
+    tokenizer.save_pretrained(temporary)
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+    rundir.sync_folder(folder.parent)

@@ -1,0 +1,72 @@
+"""Scores from a reward model: for the recipe's own metrics, and for others with a model's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from training.recipes.data import Encoder, Ids, Messages
+from training.recipes.loading import load_reward_model, load_tokenizer, need_template
+
+
+class Scorer:
+    """A reward model that reads the score at the last token that is no padding."""
+
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int = 32
+    ) -> None:
+        self._model: Any = model
+        self._model.eval()
+        self._pad = int(tokenizer.pad_token_id)
+        self._batch_size = batch_size
+        self.encoder = Encoder(tokenizer, int(model.config.max_position_embeddings))
+
+    @torch.no_grad()
+    def score_ids(self, sequences: Sequence[Ids]) -> list[float]:
+        """One score for each sequence of prompt and reply, in the order given."""
+        order = sorted(range(len(sequences)), key=lambda index: len(sequences[index]))
+        scores = [0.0] * len(sequences)
+        for start in range(0, len(order), self._batch_size):
+            picked = order[start : start + self._batch_size]
+            ids, mask = pad_right([sequences[index] for index in picked], self._pad)
+            ids, mask = ids.to(self._model.device), mask.to(self._model.device)
+            found = self._model(input_ids=ids, attention_mask=mask).logits.float().squeeze(-1)
+            for index, value in zip(picked, found.tolist(), strict=True):
+                scores[index] = value
+        return scores
+
+    def score(self, exchanges: Sequence[tuple[Messages | str, str]]) -> list[float]:
+        """One score for each prompt and reply; Dropped for a text that can't be encoded."""
+        ids = []
+        for prompt, reply in exchanges:
+            head = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+            start, end = self.encoder.exchange(head, [{"role": "assistant", "content": reply}])
+            ids.append(start + end)
+        return self.score_ids(ids)
+
+
+def pad_right(sequences: Sequence[Ids], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and attention mask of shape (sequences, longest)."""
+    longest = max(len(sequence) for sequence in sequences)
+    ids = [[*sequence, *[pad] * (longest - len(sequence))] for sequence in sequences]
+    mask = [[1] * len(sequence) + [0] * (longest - len(sequence)) for sequence in sequences]
+    return torch.tensor(ids), torch.tensor(mask)
+
+
+def score(
+    model: Path, exchanges: Sequence[tuple[Messages | str, str]], *, batch_size: int = 32
+) -> list[float]:
+    """Scores of replies to prompts from the reward model in a folder.
+
+    A prompt is a text or a list of messages. Raises RunFolderError if the folder holds a policy,
+    Dropped if a text is too long for the model or has one of its marks written in it.
+    """
+    tokenizer = load_tokenizer(model)
+    need_template(tokenizer, model)
+    network: Any = load_reward_model(model, tokenizer)
+    network.to(device="cuda" if torch.cuda.is_available() else "cpu")
+    return Scorer(network, tokenizer, batch_size).score(exchanges)
