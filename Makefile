@@ -1,0 +1,93 @@
+# Every target sets up what it needs; `make help` lists them.
+#
+# On Linux without a GPU, TORCH_INDEX=<address> installs the CPU build of torch: the address is
+# PyTorch's CPU index, given on its own installation page. PIP_ARGS is handed on to pip.
+
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := config labeling training tests bench manage.py
+ARGS ?=
+TORCH_INDEX ?=
+PIP_ARGS ?=
+
+# The stamps carry the content of the requirement files: unchanged files mean nothing to do.
+key = $(shell cat $(1) | cksum | cut -d' ' -f1)
+RUNTIME := $(VENV)/.runtime-$(call key,requirements.txt constraints.txt)
+DEVELOPMENT := $(VENV)/.development-$(call key,requirements.txt requirements-dev.txt constraints.txt)
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --prefer-binary \
+	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(PIP_ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo demo-reset serve test test-slow check check-steps format \
+	bench-loop bench-web clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+demo: $(RUNTIME) ## Start everything with demo data; Ctrl-C stops it, a second start keeps the data
+	@exec $(BIN)/python -m config.supervisor demo
+
+demo-reset: $(RUNTIME) ## Delete all data of this checkout, then start the demo afresh
+	@$(BIN)/python -m config.supervisor reset
+	@exec $(BIN)/python -m config.supervisor demo
+
+serve: $(RUNTIME) ## Start everything without demo data (PREFLOOP_BIND=host:port, DATABASE_URL, ...)
+	@exec $(BIN)/python -m config.supervisor serve
+
+test: $(DEVELOPMENT) ## Run the tests but for the slow ones (ARGS="-k name" goes to pytest)
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-slow: $(DEVELOPMENT) ## Run the long fault and method matrices
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+check: $(DEVELOPMENT) ## Check format, lint, types, import rules, settings and migrations
+	@$(BIN)/python -m config.embedded_postgres throwaway $(MAKE) --no-print-directory check-steps
+
+check-steps:
+	@echo "== ruff format" && $(BIN)/ruff format --check .
+	@echo "== ruff check" && $(BIN)/ruff check .
+	@echo "== mypy" && $(BIN)/mypy $(SOURCES)
+	@echo "== import rules" && $(BIN)/lint-imports
+	@echo "== manage.py check" && $(BIN)/python manage.py check
+	@echo "== makemigrations --check" && $(BIN)/python manage.py makemigrations --check --dry-run
+
+format: $(DEVELOPMENT) ## Format the code and apply the safe fixes
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench-loop: $(RUNTIME) ## Measure one turn of the loop on the demo world, three seeds
+	@$(BIN)/python -m bench.loop $(ARGS)
+
+bench-web: $(RUNTIME) ## Measure ranking over HTTP beside a bare view
+	@$(BIN)/python -m bench.web $(ARGS)
+
+setup: $(RUNTIME) ## Install what the application needs into .venv
+
+setup-dev: $(DEVELOPMENT) ## Install what tests and checks need besides
+
+clean: ## Delete .venv and the caches; data stays (demo-reset deletes that)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage htmlcov
+
+$(BIN)/python:
+	@for python in python3.11 python3.12 python3.13 python3; do \
+		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			echo "== making $(VENV) with $$($$python --version)"; \
+			$$python -m venv $(VENV) && exit 0; \
+			rm -rf $(VENV); \
+			echo "Python can't make a virtual environment: install its package 'venv'" \
+				"(python3-venv on Debian and Ubuntu)." >&2; \
+			exit 1; \
+		fi; \
+	done; \
+	echo "Python 3.11 or later is needed: install it, so that python3.11 or python3 is found." >&2; \
+	exit 1
+
+$(RUNTIME): | $(BIN)/python
+	@echo "== installing requirements.txt (the first time takes minutes: torch is large)"
+	@$(PIP) -r requirements.txt
+	@rm -f $(VENV)/.runtime-* && touch $@
+
+$(DEVELOPMENT): | $(BIN)/python
+	@echo "== installing requirements-dev.txt (the first time takes minutes: torch is large)"
+	@$(PIP) -r requirements-dev.txt
+	@rm -f $(VENV)/.runtime-* $(VENV)/.development-* && touch $@ $(RUNTIME)
