@@ -21,20 +21,22 @@ from labeling.domain.rankings import ranks_from_tiers, tiers_from_ranks
 
 Tiers = list[list[int]]
 
-# What each feature counts for. On topic and warm weigh most, as they would with a person.
+# What each feature counts for: manners, sense and no repetition most, as with a person, and so that
+# none of them alone explains most of the score.
 WEIGHTS: dict[str, float] = {
-    "on_topic": 0.26,
-    "warmth": 0.26,
-    "concreteness": 0.14,
-    "variety": 0.20,
-    "legibility": 0.06,
-    "length": 0.05,
+    "on_topic": 0.24,
+    "warmth": 0.28,
+    "concreteness": 0.08,
+    "variety": 0.28,
+    "legibility": 0.05,
+    "length": 0.04,
     "ending": 0.03,
 }
 CEILING = 1.2
 # Scores are told apart to this many digits; what differs by less is a tie.
 DIGITS = 2
 ENOUGH_STEPS = 2
+LEGIBLE_STEP = 0.7
 LENGTH_RANGE = (10, 40)
 
 
@@ -109,22 +111,31 @@ def _warmth(reply: Reply) -> float:
     return min(1.0, max(0.0, 0.4 + 0.3 * friendly - 0.4 * rude - 0.2 * curt))
 
 
+def _known_share(text: str) -> float:
+    found = _bigrams(text)
+    return sum(pair in _KNOWN_BIGRAMS for pair in found) / len(found) if found else 0.0
+
+
+def _is_step(sentence: str) -> bool:
+    """Whether a sentence begins with an action, has four words or more, and is no word salad."""
+    words = _words(sentence)
+    return len(words) > 3 and words[0] in _ACTIONS and _known_share(sentence) >= LEGIBLE_STEP
+
+
 def _concreteness(reply: Reply) -> float:
-    """Different sentences of four words or more that begin with an action; two are enough."""
-    steps = {s for s in reply.sentences if len(w := _words(s)) > 3 and w[0] in _ACTIONS}
-    return min(1.0, len(steps) / ENOUGH_STEPS)
+    """Different sentences that are a step to take; two are enough."""
+    return min(1.0, len({s for s in reply.sentences if _is_step(s)}) / ENOUGH_STEPS)
 
 
 def _variety(reply: Reply) -> float:
-    """Share of pairs of neighbouring words that are said for the first time, squared."""
-    found = _bigrams(reply.text)
-    return (len(set(found)) / len(found)) ** 2 if found else 0.0
+    """Share of runs of three words that are said for the first time, squared."""
+    runs = list(zip(reply.words, reply.words[1:], reply.words[2:], strict=False))
+    return (len(set(runs)) / len(runs)) ** 2 if runs else 1.0
 
 
 def _legibility(reply: Reply) -> float:
     """Share of pairs of neighbouring words that the world's own sentences have."""
-    found = _bigrams(reply.text)
-    return sum(pair in _KNOWN_BIGRAMS for pair in found) / len(found) if found else 0.0
+    return _known_share(reply.text)
 
 
 def _length(reply: Reply) -> float:
@@ -204,7 +215,7 @@ def noisy_order(scores: Sequence[float], noise: float, rng: random.Random) -> Ti
     return tiers
 
 
-def pair_agreement(order: Sequence[Sequence[int]], scores: Sequence[float]) -> tuple[int, int]:
+def agreeing_pairs(order: Sequence[Sequence[int]], scores: Sequence[float]) -> tuple[int, int]:
     """Return (pairs that the order and the scores put the same way, pairs that both put).
 
     A pair that either of them holds for a tie is in neither number.
@@ -215,6 +226,12 @@ def pair_agreement(order: Sequence[Sequence[int]], scores: Sequence[float]) -> t
         for a, b in combinations(range(len(scores)), 2)
     ]
     return sum(value > 0 for value in put), sum(value != 0 for value in put)
+
+
+def pair_agreement(order: Sequence[Sequence[int]], scores: Sequence[float]) -> float:
+    """Return the share of pairs that the order puts as the scores do; 1 where all is a tie."""
+    agreeing, put = agreeing_pairs(order, scores)
+    return agreeing / put if put else 1.0
 
 
 def _parameters_hash() -> str:
