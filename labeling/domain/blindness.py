@@ -14,8 +14,8 @@ _PATTERNS = (
     rf"\b(?:i am|i['’]m|my name is) (?:an? )?(?:{_MODELS})\b",
     # With "i", so that "such as GPT-4", "as a bard" and a horoscope's Gemini pass.
     rf"(?:^|[.!?\n]) *as (?:an? )?(?:{_MODELS}), (?:i|my)\b",
-    r"\bas an? (?:ai|artificial intelligence|large)? ?language model\b.{0,60}\b(?:developed|trained)"
-    r" by\b",
+    r"\bas an? (?:ai|artificial intelligence|large)? ?language model\b.{0,60}"
+    r"\b(?:developed|trained) by\b",
 )
 _NAMES_ITS_MAKER = re.compile("|".join(_PATTERNS), re.IGNORECASE)
 

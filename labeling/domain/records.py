@@ -11,35 +11,46 @@ adds who judged, when and how (`JudgementRecord`), under names that an import un
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from labeling.domain.content import (
     ContentError,
     Message,
-    check_text,
     content_hash,
     parse_prompt,
     parse_reply,
     reply_text,
 )
+from labeling.domain.fields import (
+    MAX_NUMBER,
+    MAX_SMALL,
+    RecordError,
+    list_of,
+    load_object,
+    moment_of,
+    name_of,
+    number_of,
+    object_of,
+    text_field,
+)
 from labeling.domain.rankings import Tiers, tiers_from_ranks
+
+__all__ = [
+    "JudgementRecord",
+    "Record",
+    "RecordError",
+    "Reply",
+    "Source",
+    "parse_line",
+    "to_line",
+    "to_row",
+]
 
 VERDICTS = ("ranked", "tie", "both_bad", "unrankable")
 ORDERED = {"ranked", "tie"}
 MIN_RANKED, MAX_RANKED = 2, 9
-MAX_SMALL, MAX_NUMBER = 2**15 - 1, 2**31 - 1  # what the database's whole numbers hold
-
-
-class RecordError(ValueError):
-    """A line can't be taken. `field` names the part at fault."""
-
-    def __init__(self, field_name: str, message: str) -> None:
-        super().__init__(f"{field_name}: {message}")
-        self.field = field_name
 
 
 @dataclass(frozen=True)
@@ -106,46 +117,7 @@ def parse_line(line: str) -> Record:
 
     Raises RecordError, which names the field and says what would be right.
     """
-    try:
-        value = json.loads(line, parse_constant=_no_number, parse_float=_finite)
-    except json.JSONDecodeError as error:
-        raise RecordError("line", f"is no JSON: {error.msg} at column {error.colno}.") from None
-    except RecursionError:
-        raise RecordError("line", "is nested too deeply.") from None
-    except ValueError as error:
-        raise RecordError("line", str(error)) from None
-    if not isinstance(value, dict):
-        raise RecordError("line", "must be one JSON object.")
-    for name, part in value.items():
-        _check_storable(part, name)
-    return _record(value)
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(f"holds {name}, which is no JSON number.")
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
-        raise ValueError(f"holds {digits}, which is beyond what a number can keep.")
-    return number
-
-
-def _check_storable(value: Any, name: str) -> None:
-    """Raise RecordError for texts, deep inside too, that no database can keep."""
-    if isinstance(value, str):
-        try:
-            check_text(value, name)
-        except ContentError as error:
-            raise RecordError(name, str(error).partition(": ")[2]) from None
-    elif isinstance(value, dict):
-        for key, part in value.items():
-            _check_storable(key, name)
-            _check_storable(part, name)
-    elif isinstance(value, list):
-        for part in value:
-            _check_storable(part, name)
+    return _record(load_object(line))
 
 
 def _record(value: dict[str, Any]) -> Record:
@@ -156,7 +128,7 @@ def _record(value: dict[str, Any]) -> Record:
         replies, judgement = _replies_of(value)
         demonstrations = tuple(
             parse_reply(item, f"demonstrations[{n}]")
-            for n, item in enumerate(_list(value, "demonstrations"))
+            for n, item in enumerate(list_of(value, "demonstrations"))
         )
     except ContentError as error:
         name, _, rest = str(error).partition(": ")
@@ -165,8 +137,8 @@ def _record(value: dict[str, Any]) -> Record:
         prompt=prompt,
         replies=replies,
         demonstrations=demonstrations,
-        external_id=_short_text(value, "external_id", 200),
-        author=_short_text(value, "author", 200),
+        external_id=text_field(value, "external_id", 200),
+        author=text_field(value, "author", 200),
         tags=tuple(_tags(value)),
         judgement=judgement,
     )
@@ -177,10 +149,10 @@ def _replies_of(value: dict[str, Any]) -> tuple[tuple[Reply, ...], JudgementReco
     if "responses" in value and "ranked_responses" in value:
         raise RecordError("ranked_responses", "stands beside `responses`: give one of the two.")
     if "ranked_responses" in value:
-        replies = _distinct(_list(value, "ranked_responses"), "ranked_responses", ranked=True)
+        replies = _distinct(list_of(value, "ranked_responses"), "ranked_responses", ranked=True)
         _check_count(replies, "ranked_responses")
         return replies, _judgement(value, "ranked", replies)
-    replies = _distinct(_list(value, "responses"), "responses", ranked=False)
+    replies = _distinct(list_of(value, "responses"), "responses", ranked=False)
     if value.get("verdict") is None:
         return replies, None
     _check_count(replies, "responses")
@@ -219,22 +191,25 @@ def _reply(item: Any, where: str, *, ranked: bool) -> Reply:
         raise RecordError(where, "must be an object with the field `text`.")
     if "text" not in item and "messages" not in item:
         raise RecordError(where, "needs the field `text`.")
-    rank = None
-    if ranked:
-        rank = item.get("rank")
-        if isinstance(rank, bool) or not isinstance(rank, int | float) or not math.isfinite(rank):
-            raise RecordError(f"{where}.rank", "must be a number, 0 for the best.")
+    rank = _rank(item, where) if ranked else None
     sources = [_source(item, where)]
-    sources += [_source(other, where) for other in _list(item, "other_sources")]
+    sources += [_source(other, where) for other in list_of(item, "other_sources")]
     return Reply(parse_reply(item.get("messages", item.get("text")), where), tuple(sources), rank)
+
+
+def _rank(item: dict[str, Any], where: str) -> float:
+    rank = item.get("rank")
+    if isinstance(rank, bool) or not isinstance(rank, int | float) or abs(rank) > MAX_NUMBER:
+        raise RecordError(f"{where}.rank", "must be a number, 0 for the best.")
+    return rank
 
 
 def _source(item: dict[str, Any], where: str) -> Source:
     if not isinstance(item, dict):
         raise RecordError(f"{where}.other_sources", "must hold objects.")
-    model = _short_text(item, "model", 200)
+    model = text_field(item, "model", 200)
     try:
-        return Source(model, _object(item, "sampling"))
+        return Source(model, object_of(item, "sampling"))
     except RecordError:
         raise RecordError(f"{where}.sampling", "must be an object of settings.") from None
 
@@ -243,21 +218,21 @@ def _judgement(
     value: dict[str, Any], default_verdict: str, replies: tuple[Reply, ...]
 ) -> JudgementRecord:
     return JudgementRecord(
-        judgement_id=_name(value, "judgement_id", 64),
-        comparison_id=_name(value, "comparison_id", 64),
-        annotator=_name(value, "annotator", 64),
-        annotator_kind=_name(value, "annotator_kind", 32),
-        origin=_name(value, "origin", 32),
+        judgement_id=name_of(value, "judgement_id", 64),
+        comparison_id=name_of(value, "comparison_id", 64),
+        annotator=name_of(value, "annotator", 64),
+        annotator_kind=name_of(value, "annotator_kind", 32),
+        origin=name_of(value, "origin", 32),
         verdict=_verdict(value, default_verdict, replies),
-        unrankable_reason=_short_text(value, "unrankable_reason", 500),
-        strength=_number(value, "strength", MAX_SMALL),
-        confidence=_number(value, "confidence", MAX_SMALL),
-        comment=_short_text(value, "comment", 20_000),
-        ratings=_object(value, "ratings"),
+        unrankable_reason=text_field(value, "unrankable_reason", 500),
+        strength=number_of(value, "strength", MAX_SMALL),
+        confidence=number_of(value, "confidence", MAX_SMALL),
+        comment=text_field(value, "comment", 20_000),
+        ratings=object_of(value, "ratings"),
         shown_order=_shown_order(value, len(replies)),
-        active_ms=_number(value, "active_ms", MAX_NUMBER),
-        guideline_version=_number(value, "guideline_version", MAX_NUMBER),
-        created_at=_moment(value, "created_at"),
+        active_ms=number_of(value, "active_ms", MAX_NUMBER),
+        guideline_version=number_of(value, "guideline_version", MAX_NUMBER),
+        created_at=moment_of(value, "created_at"),
     )
 
 
@@ -275,68 +250,15 @@ def _verdict(value: dict[str, Any], default: str, replies: tuple[Reply, ...]) ->
 
 
 def _shown_order(value: dict[str, Any], count: int) -> tuple[int, ...]:
-    order = _list(value, "shown_order")
+    order = list_of(value, "shown_order")
     whole = all(isinstance(slot, int) and not isinstance(slot, bool) for slot in order)
     if order and not (whole and sorted(order) == list(range(count))):
         raise RecordError("shown_order", f"must name each reply from 0 to {count - 1} once.")
     return tuple(order)
 
 
-def _moment(value: Mapping[str, Any], name: str) -> str | None:
-    found = _name(value, name, 40)
-    if found is None:
-        return None
-    try:
-        datetime.fromisoformat(found)
-    except ValueError:
-        raise RecordError(name, "must be a moment such as 2026-01-31T12:00:00+00:00.") from None
-    return found
-
-
-def _list(value: Mapping[str, Any], name: str) -> list[Any]:
-    found = value.get(name)
-    if found is None:
-        return []
-    if not isinstance(found, list):
-        raise RecordError(name, "must be a list.")
-    return found
-
-
-def _object(value: Mapping[str, Any], name: str) -> dict[str, Any]:
-    found = value.get(name)
-    if found is None:
-        return {}
-    if not isinstance(found, dict):
-        raise RecordError(name, "must be an object.")
-    return found
-
-
-def _number(value: Mapping[str, Any], name: str, limit: int) -> int | None:
-    found = value.get(name)
-    if found is None:
-        return None
-    if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found <= limit:
-        raise RecordError(name, f"must be a whole number from 0 to {limit}.")
-    return found
-
-
-def _name(value: Mapping[str, Any], name: str, limit: int) -> str | None:
-    return _short_text(value, name, limit) or None
-
-
-def _short_text(value: Mapping[str, Any], name: str, limit: int) -> str:
-    found = value.get(name)
-    if found is None:
-        return ""
-    if isinstance(found, bool) or not isinstance(found, str | int):
-        raise RecordError(name, "must be a text.")
-    if len(str(found)) > limit:
-        raise RecordError(name, f"is longer than {limit} characters.")
-    return str(found)
-
-
 def _tags(value: Mapping[str, Any]) -> list[str]:
-    tags = _list(value, "tags")
+    tags = list_of(value, "tags")
     if any(not isinstance(tag, str) or not tag.strip() or len(tag) > 60 for tag in tags):
         raise RecordError("tags", "must be texts of 1 to 60 characters.")
     return sorted({tag.strip() for tag in tags})

@@ -25,7 +25,7 @@ _TAGS = {
 }  # fmt: skip
 _ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}, "code": {"class"}, "span": {"class"}}
 _CLASSES = {"image-text"}
-_OVERRIDES = {"\u202d": "[U+202D]", "\u202e": "[U+202E]"}
+_OVERRIDES = {0x202D: "[U+202D]", 0x202E: "[U+202E]"}
 
 
 def _image_as_text(
@@ -60,7 +60,7 @@ def _keep_attribute(tag: str, name: str, value: str) -> str | None:
 def render_text(text: str) -> str:
     """Return safe HTML for one text."""
     return nh3.clean(
-        _MARKDOWN.render(text.translate(str.maketrans(_OVERRIDES))),
+        _MARKDOWN.render(text.translate(_OVERRIDES)),
         tags=_TAGS,
         attributes=_ATTRIBUTES,
         attribute_filter=_keep_attribute,

@@ -1,0 +1,125 @@
+"""Reading the fields of one JSON line, with errors that name the field and say what is right."""
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from labeling.domain.content import ContentError, check_text
+
+MAX_SMALL, MAX_NUMBER = 2**15 - 1, 2**31 - 1  # what the database's whole numbers hold
+
+
+class RecordError(ValueError):
+    """A line can't be taken. `field` names the part at fault."""
+
+    def __init__(self, field_name: str, message: str) -> None:
+        super().__init__(f"{field_name}: {message}")
+        self.field = field_name
+
+
+def load_object(line: str) -> dict[str, Any]:
+    """Return the JSON object of a line, of which a database can keep every text and number.
+
+    Raises RecordError.
+    """
+    try:
+        value = json.loads(line, parse_constant=_no_number, parse_float=_finite)
+    except json.JSONDecodeError as error:
+        raise RecordError("line", f"is no JSON: {error.msg} at column {error.colno}.") from None
+    except RecursionError:
+        raise RecordError("line", "is nested too deeply.") from None
+    except ValueError as error:
+        raise RecordError("line", str(error)) from None
+    if not isinstance(value, dict):
+        raise RecordError("line", "must be one JSON object.")
+    for name, part in value.items():
+        _check_storable(part, name)
+    return value
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"holds {name}, which is no JSON number.")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"holds {digits}, which is beyond what a number can keep.")
+    return number
+
+
+def _check_storable(value: Any, name: str) -> None:
+    """Raise RecordError for texts, deep inside too, that no database can keep."""
+    if isinstance(value, str):
+        try:
+            check_text(value, name)
+        except ContentError as error:
+            raise RecordError(name, str(error).partition(": ")[2]) from None
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            _check_storable(key, name)
+            _check_storable(part, name)
+    elif isinstance(value, list):
+        for part in value:
+            _check_storable(part, name)
+
+
+def list_of(value: Mapping[str, Any], name: str) -> list[Any]:
+    """Return the list under a name, empty where there is none; raise RecordError otherwise."""
+    found = value.get(name)
+    if found is None:
+        return []
+    if not isinstance(found, list):
+        raise RecordError(name, "must be a list.")
+    return found
+
+
+def object_of(value: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the object under a name, empty where there is none; raise RecordError otherwise."""
+    found = value.get(name)
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise RecordError(name, "must be an object.")
+    return found
+
+
+def number_of(value: Mapping[str, Any], name: str, limit: int) -> int | None:
+    """Return the whole number from 0 to `limit` under a name, None where there is none."""
+    found = value.get(name)
+    if found is None:
+        return None
+    if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found <= limit:
+        raise RecordError(name, f"must be a whole number from 0 to {limit}.")
+    return found
+
+
+def name_of(value: Mapping[str, Any], name: str, limit: int) -> str | None:
+    """Return the text under a name, None where there is none."""
+    return text_field(value, name, limit) or None
+
+
+def text_field(value: Mapping[str, Any], name: str, limit: int) -> str:
+    """Return the text under a name, "" where there is none; a whole number counts as text."""
+    found = value.get(name)
+    if found is None:
+        return ""
+    if isinstance(found, bool) or not isinstance(found, str | int):
+        raise RecordError(name, "must be a text.")
+    if len(str(found)) > limit:
+        raise RecordError(name, f"is longer than {limit} characters.")
+    return str(found)
+
+
+def moment_of(value: Mapping[str, Any], name: str) -> str | None:
+    """Return the ISO 8601 moment under a name as it stands, None where there is none."""
+    found = name_of(value, name, 40)
+    if found is None:
+        return None
+    try:
+        datetime.fromisoformat(found)
+    except ValueError:
+        raise RecordError(name, "must be a moment such as 2026-01-31T12:00:00+00:00.") from None
+    return found
