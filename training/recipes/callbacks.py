@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -60,9 +61,9 @@ class RunCallback(TrainerCallback):
         logs: dict[str, Any] | None = None,
         **_: Any,
     ) -> None:
-        values = {name: float(value) for name, value in (logs or {}).items() if _is_number(value)}
-        if "train_runtime" in values or not values:
+        if "train_runtime" in (logs or {}):
             return
+        values = measures(logs or {})
         if self._run.first:
             rundir.append_metric(
                 self._run.folder, step=state.global_step, total=state.max_steps, values=values
@@ -86,5 +87,11 @@ class RunCallback(TrainerCallback):
         rundir.remove_checkpoints(self._run.folder, keep=self._keep)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def measures(logs: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers a Trainer logs, without its own clockwork."""
+    clockwork = ("step", "runtime", "per_second", "total_flos")
+    return {
+        name: float(value)
+        for name, value in logs.items()
+        if isinstance(value, int | float) and not name.endswith(clockwork)
+    }

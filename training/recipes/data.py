@@ -63,7 +63,8 @@ class Encoder:
 
     def exchange(self, prompt: Messages, reply: Messages) -> tuple[Ids, Ids]:
         """Ids of the prompt and of the reply with its end mark; Dropped if they can't be used."""
-        self._check(prompt + reply)
+        self._check(prompt)
+        self._check(reply)
         head = self._render(prompt, open_turn=True)
         whole = self._render(prompt + reply, open_turn=False)
         if not whole.startswith(head):
@@ -83,6 +84,8 @@ class Encoder:
         return head, tail
 
     def _check(self, messages: Messages) -> None:
+        if not messages:
+            raise Dropped("empty_prompt")
         # A mark written out in a text would become the mark itself and end the turn there.
         if any(mark in message["content"] for message in messages for mark in self._marks):
             raise Dropped("special_token_in_text")

@@ -11,7 +11,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from training import rundir
 from training.configs import TrainingConfig
-from training.recipes.callbacks import RunCallback
+from training.recipes.callbacks import RunCallback, measures
 from training.recipes.data import Splits
 from training.recipes.loading import save_model
 from training.recipes.running import Run, logger, write_result
@@ -101,12 +101,12 @@ def fit(run: Run, trainer: Any, callback: RunCallback) -> Fitted:
 
 
 def _last_values(history: list[dict[str, float]]) -> dict[str, float]:
-    """The last training row and the last evaluation, but for the Trainer's own clockwork."""
+    """The last training row and the last evaluation."""
     values: dict[str, float] = {}
     for row in history:
         if "train_runtime" not in row:
             values.update(row)
-    return {name: value for name, value in values.items() if name not in ("step", "epoch")}
+    return measures(values)
 
 
 def conclude(
@@ -137,7 +137,7 @@ def conclude(
         return
     metrics = dict(fitted.metrics)
     if trainer.eval_dataset is not None and not _evaluated_last(trainer.state):
-        metrics.update(trainer.evaluate())
+        metrics.update(measures(trainer.evaluate()))
     model = trainer.accelerator.unwrap_model(trainer.model)
     if run.first:
         save_model(model, tokenizer, run.folder / rundir.MODEL)

@@ -42,7 +42,7 @@ class Sampler:
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config: SampleConfig
     ) -> None:
         self._model: Any = model
-        self._model.eval()
+        self._model.train(False)
         self._tokenizer = tokenizer
         self._config = config
         ends = model.generation_config.eos_token_id
@@ -89,8 +89,9 @@ class Sampler:
     def _drawn(self, row: Ids, logprob: float, model_logprob: float, seed: int) -> Drawn:
         ids = [token for token in row if token >= 0]
         stopped = ids[-1] in self._ends.tolist()
+        text = str(self._tokenizer.decode(ids, skip_special_tokens=True))
         return Drawn(
-            text=str(self._tokenizer.decode(ids, skip_special_tokens=True)),
+            text=text.replace("\x00", "\ufffd"),  # no database takes a NUL in a text
             finish_reason="stop" if stopped else "length",
             tokens=len(ids),
             logprob=logprob,

@@ -52,7 +52,8 @@ def new_tokenizer(
         show_progress=False,
     )
     core.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(
+    wrap: Any = PreTrainedTokenizerFast
+    tokenizer: PreTrainedTokenizerBase = wrap(
         tokenizer_object=core,
         pad_token=PAD,
         bos_token=BOS,
@@ -62,6 +63,7 @@ def new_tokenizer(
         model_max_length=max_length,
         clean_up_tokenization_spaces=False,
     )
+    return tokenizer
 
 
 def new_policy(config: SFTConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
@@ -78,7 +80,8 @@ def new_policy(config: SFTConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrai
         max_position_embeddings=config.max_positions,
         tie_word_embeddings=True,
     )
-    model = AutoModelForCausalLM.from_config(shape, dtype=torch.float32)
+    factory: Any = AutoModelForCausalLM
+    model = factory.from_config(shape, dtype=torch.float32)
     return _name_marks(model, tokenizer)
 
 
@@ -146,7 +149,8 @@ def load_reward_model(
 
 def _fit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     """Make room for tokens that were added; embeddings larger than the tokenizer stay."""
-    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+    embedding: Any = model.get_input_embeddings()
+    if len(tokenizer) > embedding.num_embeddings:
         model.resize_token_embeddings(len(tokenizer))
     return model
 

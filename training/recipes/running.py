@@ -170,7 +170,9 @@ def write_result(
     if not run.first:
         return
     model = run.folder / rundir.MODEL
-    made = {"path": str(model), "sha256": rundir.weights_sha256(model), "kind": kind}
+    made = None
+    if kind:
+        made = {"path": str(model), "sha256": rundir.weights_sha256(model), "kind": kind}
     body = {
         "status": status,
         "recipe": run.recipe,
@@ -180,7 +182,7 @@ def write_result(
         "steps": steps,
         "total_steps": total,
         "metrics": {name: value for name, value in metrics.items() if value - value == 0},
-        "model": made if kind else None,
+        "model": made,
         "data": {**data, "sha256": run.data_sha256},
         "seconds": round(time.monotonic() - run.started, 3),
         "threads": torch.get_num_threads(),

@@ -10,13 +10,14 @@ import hashlib
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from training import rundir
 from training.configs import SampleConfig
-from training.recipes.data import Dropped, Encoder, Ids, Splits, read_rows
+from training.recipes.data import Dropped, Encoder, Ids, read_rows
 from training.recipes.generation import Drawn, Sampler, load_sampler
 from training.recipes.running import Run, StopSignal, logger, needed_model, open_run, write_result
 
@@ -38,8 +39,8 @@ def main() -> None:
     config = cast(SampleConfig, run.config)
     model = needed_model(run)
     sampler, encoder = load_sampler(model, config)
-    asked, rows = _asked(run, config, encoder)
-    logger.info("data: %s, candidates: %s", rows.report(), len(asked))
+    asked, data = _asked(run, config, encoder)
+    logger.info("data: %s, candidates: %s", data, len(asked))
     batches = [asked[at : at + config.batch_size] for at in range(0, len(asked), config.batch_size)]
     fixed = _settings(config) | {"model_sha256": rundir.weights_sha256(model)}
     done = _go_on(run)
@@ -59,7 +60,7 @@ def main() -> None:
         steps=done,
         total=len(batches),
         metrics=_summary(run),
-        data=rows.report(),
+        data=data,
         extra={"samples": _samples(run, fixed), "reason": None if complete else reason},
     )
 
@@ -70,27 +71,26 @@ def candidate_seed(seed: int, prompt_id: str, candidate: int) -> int:
     return int.from_bytes(digest[:8]) >> 11
 
 
-def _asked(run: Run, config: SampleConfig, encoder: Encoder) -> tuple[list[Asked], Splits]:
+def _asked(run: Run, config: SampleConfig, encoder: Encoder) -> tuple[list[Asked], dict[str, Any]]:
     """Every reply to draw, those of short prompts first, and how many prompts were left out."""
-    found = Splits()
+    count, dropped = 0, Counter[str]()
     prompts: dict[str, Ids] = {}
     for row in read_rows(run.folder):
-        found.rows += 1
+        count += 1
         try:
             if row["prompt_id"] in prompts:
                 raise Dropped("duplicate")
             prompts[row["prompt_id"]] = encoder.prompt(row["prompt"])
         except Dropped as reason:
-            found.dropped[str(reason)] += 1
+            dropped[str(reason)] += 1
     if not prompts:
-        raise rundir.RunFolderError(f"No prompt is left (left out: {dict(found.dropped)}).")
-    found.notes["prompts"] = len(prompts)
+        raise rundir.RunFolderError(f"No prompt is left (left out: {dict(dropped)}).")
     asked = [
         Asked(prompt_id=name, candidate=nth, ids=ids, seed=candidate_seed(run.seed, name, nth))
         for name, ids in sorted(prompts.items(), key=lambda item: (len(item[1]), item[0]))
         for nth in range(config.candidates_per_prompt)
     ]
-    return asked, found
+    return asked, {"rows": count, "prompts": len(prompts), "dropped": dict(dropped)}
 
 
 def _settings(config: SampleConfig) -> dict[str, Any]:

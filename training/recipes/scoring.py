@@ -1,4 +1,4 @@
-"""Scores from a reward model: for the recipe's own metrics, and for others with a model's folder."""
+"""Scores from a reward model: for a recipe's own metrics, and for others with a model's folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Scorer:
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int = 32
     ) -> None:
         self._model: Any = model
-        self._model.eval()
+        self._model.train(False)
         self._pad = int(tokenizer.pad_token_id)
         self._batch_size = batch_size
         self.encoder = Encoder(tokenizer, int(model.config.max_position_embeddings))
