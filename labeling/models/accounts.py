@@ -24,12 +24,6 @@ class User(AbstractUser):
     language = models.CharField(
         _("language"), max_length=16, blank=True, help_text=_("Empty: what the browser asks for.")
     )
-    erased_at = models.DateTimeField(null=True, blank=True, editable=False)
-
-    class Meta(AbstractUser.Meta):
-        """Names for people."""
-
-        verbose_name = _("account")
 
     @property
     def is_site_admin(self) -> bool:

@@ -14,11 +14,11 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from labeling.domain.content import content_hash
+from labeling.domain.fields import RecordError
 from labeling.domain.pairs import pairs_of
 from labeling.domain.records import (
     JudgementRecord,
     Record,
-    RecordError,
     Source,
     parse_line,
     to_line,

@@ -90,16 +90,15 @@ def _group_prompts(project: Project, records: Sequence[Record]) -> dict[str, Pro
     for record in records:
         first, *others = _split_keys(record)
         for other in others:
-            roots = sorted(
-                (groups.find(first), groups.find(other)),
-                key=lambda root: not isinstance(root, tuple),
-            )
-            if all(isinstance(root, tuple) for root in roots):
-                roots.sort()
-            groups.join(*roots)
+            groups.join(*sorted((groups.find(first), groups.find(other)), key=_seniority))
     by_root: dict[Any, PromptGroup] = {("group", g.pk): g for g in existing.values()}
     _move_joined(groups, by_root)
     return _name_groups(project, records, groups, by_root)
+
+
+def _seniority(root: Any) -> tuple[bool, Any]:
+    """Sort the groups that exist before new keys, and the oldest of them first."""
+    return not isinstance(root, tuple), root
 
 
 def _move_joined(groups: Groups, by_root: dict[Any, PromptGroup]) -> None:

@@ -1,0 +1,44 @@
+"""Reads of prompts."""
+
+import random
+from collections.abc import Collection, Sequence
+
+from django.db.models import Count, QuerySet
+
+from labeling.models import Project, Prompt
+from labeling.models.prompts import State
+
+
+def prompt_rows(project: Project, *, tag: str = "", state: str = "") -> QuerySet[Prompt]:
+    """Return a project's prompts in a stable order, with their numbers of candidates."""
+    rows = Prompt.objects.filter(project=project).prefetch_related("tags")
+    if tag:
+        rows = rows.filter(tags__name=tag)
+    if state:
+        rows = rows.filter(state=state)
+    return rows.annotate(candidate_count=Count("candidates", distinct=True)).order_by("id")
+
+
+def select_prompts(
+    project: Project,
+    *,
+    tags: Collection[str] = (),
+    exclude_tags: Collection[str] = (),
+    limit: int | None = None,
+    seed: int = 0,
+) -> list[Prompt]:
+    """Return active prompts with any of the tags and none of the excluded, drawn by the seed."""
+    rows = Prompt.objects.filter(project=project, state=State.ACTIVE)
+    if tags:
+        rows = rows.filter(tags__name__in=list(tags))
+    if exclude_tags:
+        rows = rows.exclude(tags__name__in=list(exclude_tags))
+    ids = list(rows.distinct().order_by("id").values_list("id", flat=True))
+    if limit is not None and limit < len(ids):
+        ids = sorted(random.Random(seed).sample(ids, limit))  # noqa: S311 - a draw, not a secret
+    return _in_order(ids)
+
+
+def _in_order(ids: Sequence[int]) -> list[Prompt]:
+    found = Prompt.objects.in_bulk(list(ids))
+    return [found[pk] for pk in ids]

@@ -1,0 +1,142 @@
+"""Reads of snapshots: their labels as rows, in the order in which they were frozen."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from labeling.domain.content import plain_messages
+from labeling.domain.rankings import ranks_from_tiers
+from labeling.domain.records import JudgementRecord, Record, Reply, Source, to_row
+from labeling.models import (
+    Candidate,
+    Demonstration,
+    Judgement,
+    Snapshot,
+    SnapshotItem,
+)
+
+BATCH = 500
+
+
+def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, BATCH)):
+        yield batch
+
+
+def _judgements(snapshot: Snapshot) -> Iterator[tuple[str, Judgement]]:
+    """Yield (split, judgement) in the frozen order; a batch takes a fixed number of reads."""
+    rows = Judgement.objects.select_related("annotator", "comparison__prompt", "guideline")
+    rows = rows.prefetch_related(
+        "comparison__prompt__tags", "comparison__slots__candidate__sources", "pairs"
+    )
+    for batch in _batches(_items(snapshot, "judgement_id")):
+        found = rows.in_bulk([pk for _, pk in batch])
+        yield from ((split, found[pk]) for split, pk in batch)
+
+
+def _demonstrations(snapshot: Snapshot) -> Iterator[tuple[str, Demonstration]]:
+    """Yield (split, demonstration) in the frozen order."""
+    rows = Demonstration.objects.select_related("prompt")
+    for batch in _batches(_items(snapshot, "demonstration_id")):
+        found = rows.in_bulk([pk for _, pk in batch])
+        yield from ((split, found[pk]) for split, pk in batch)
+
+
+def _items(snapshot: Snapshot, column: str) -> Iterator[tuple[str, int]]:
+    items = SnapshotItem.objects.filter(snapshot=snapshot).order_by("position")
+    return items.values_list("split", column).iterator(chunk_size=BATCH)
+
+
+def record_of(judgement: Judgement) -> Record:
+    """Return a judgement as a K-way record: replies in the order of slots, then how it was made."""
+    ranks = ranks_from_tiers(judgement.tiers)
+    prompt = judgement.comparison.prompt
+    return Record(
+        prompt=prompt.messages,
+        external_id=prompt.external_id,
+        author=prompt.author_key,
+        tags=tuple(tag.name for tag in prompt.tags.all()),
+        replies=tuple(
+            Reply(slot.candidate.messages, _sources(slot.candidate), ranks.get(slot.slot))
+            for slot in judgement.comparison.slots.all()
+        ),
+        judgement=_judgement_record(judgement),
+    )
+
+
+def _sources(candidate: Candidate) -> tuple[Source, ...]:
+    return tuple(Source(s.model_name, s.sampling) for s in candidate.sources.all())
+
+
+def _judgement_record(judgement: Judgement) -> JudgementRecord:
+    """Return who judged, when and how; what an import told of it holds over what is known here."""
+    told = judgement.provenance
+    version = judgement.guideline.version if judgement.guideline else None
+    return JudgementRecord(
+        judgement_id=str(judgement.uid),
+        comparison_id=str(judgement.comparison.uid),
+        annotator=judgement.annotator.pseudonym,
+        annotator_kind=told.get("annotator_kind", judgement.annotator.kind),
+        origin=told.get("origin", judgement.origin),
+        verdict=judgement.verdict,
+        unrankable_reason=judgement.unrankable_reason,
+        strength=judgement.strength,
+        confidence=judgement.confidence,
+        comment=judgement.comment,
+        ratings=judgement.ratings,
+        shown_order=tuple(judgement.shown_order),
+        active_ms=judgement.active_ms,
+        guideline_version=told.get("guideline_version", version),
+        created_at=judgement.created_at.isoformat(),
+    )
+
+
+def kway_rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    """Yield one full K-way row for each judgement: the import format and more."""
+    for split, judgement in _judgements(snapshot):
+        yield {**to_row(record_of(judgement)), "split": split}
+
+
+def preference_rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    """Yield one row a pair, as recipes read them; ties are kept and say so, margin 0."""
+    for split, judgement in _judgements(snapshot):
+        yield from _pair_rows(split, judgement)
+
+
+def _pair_rows(split: str, judgement: Judgement) -> Iterator[dict[str, Any]]:
+    slots = judgement.comparison.slots.all()
+    texts = {slot.candidate_id: plain_messages(slot.candidate.messages) for slot in slots}
+    prompt = judgement.comparison.prompt
+    for pair in sorted(judgement.pairs.all(), key=lambda p: p.pk):
+        yield {
+            "prompt_id": prompt.content_hash,
+            "prompt": plain_messages(prompt.messages),
+            "chosen": texts[pair.chosen_id],
+            "rejected": texts[pair.rejected_id],
+            "margin": float(pair.rank_gap),
+            "tie": pair.is_tie,
+            "weight": 1.0,
+            "comparison": str(judgement.comparison.uid),
+            "judgement": str(judgement.uid),
+            "annotator": judgement.annotator.pseudonym,
+            "split": split,
+        }
+
+
+def demonstration_rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    """Yield one row a demonstration: prompt, completion, split."""
+    for split, demonstration in _demonstrations(snapshot):
+        yield {
+            "prompt_id": demonstration.prompt.content_hash,
+            "prompt": plain_messages(demonstration.prompt.messages),
+            "completion": plain_messages(demonstration.messages),
+            "split": split,
+        }
+
+
+def canonical_rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    """Yield the rows that the snapshot's hash is taken over."""
+    if snapshot.kind == Snapshot.Kind.PREFERENCES:
+        return kway_rows(snapshot)
+    return demonstration_rows(snapshot)

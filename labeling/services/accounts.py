@@ -1,0 +1,146 @@
+"""Writes about people: accounts made, settings changed, persons erased."""
+
+from functools import partial
+from pathlib import Path
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import connection, transaction
+
+from labeling.domain.content import content_hash, parse_reply
+from labeling.exceptions import InvalidInput
+from labeling.models import (
+    Annotator,
+    Assignment,
+    Candidate,
+    Demonstration,
+    Export,
+    Judgement,
+    Snapshot,
+    User,
+)
+from labeling.services import audit
+from labeling.services.snapshots import redact_snapshots
+
+TOMBSTONE = "[erased at the writer's request]"
+
+
+@transaction.atomic
+def create_user(
+    *,
+    actor: User | None,
+    username: str,
+    password: str,
+    email: str = "",
+    is_site_admin: bool = False,
+    time_zone: str = "UTC",
+    language: str = "",
+) -> User:
+    """Make an account; the actor is None for the first one of an installation."""
+    user = User(
+        username=username,
+        email=email,
+        time_zone=time_zone,
+        language=language,
+        is_superuser=is_site_admin,
+        is_staff=is_site_admin,
+    )
+    try:
+        user.set_password(password)
+        user.full_clean()
+        validate_password(password, user)
+    except ValidationError as error:
+        errors = getattr(error, "error_dict", None)
+        raise InvalidInput(
+            "The account can't be made.",
+            errors=error.message_dict if errors else {"password": error.messages},
+        ) from None
+    user.save()
+    audit.record(actor=actor, project=None, verb="account.create", obj=user)
+    return user
+
+
+@transaction.atomic
+def update_own_settings(*, actor: User, time_zone: str, language: str) -> User:
+    """Change the actor's own time zone and language."""
+    actor.time_zone, actor.language = time_zone, language
+    try:
+        actor.full_clean(exclude=["password"])
+    except ValidationError as error:
+        raise InvalidInput("Some settings can't be taken.", errors=error.message_dict) from None
+    actor.save(update_fields=["time_zone", "language"])
+    audit.record(actor=actor, project=None, verb="account.update", obj=actor)
+    return actor
+
+
+@transaction.atomic
+def erase_user(*, actor: User, user: User) -> list[int]:
+    """Delete an account and the link from its pseudonyms; return the redacted snapshots' ids.
+
+    Free text that the person wrote becomes a tombstone. Judgements without personal content stay,
+    under a pseudonym that nobody can follow back. Exports that held erased text are withdrawn.
+    """
+    if user.pk == actor.pk:
+        raise InvalidInput("Nobody erases their own account: ask another admin.")
+    annotators = list(Annotator.objects.filter(user=user))
+    touched = _snapshots_with_text_of(annotators)
+    _erase_texts(annotators)
+    for snapshot in touched:
+        _withdraw_exports(snapshot)
+    redactions = redact_snapshots(snapshots=touched)
+    Annotator.objects.filter(user=user).update(name="", user=None)
+    audit.record(
+        actor=actor,
+        project=None,
+        verb="account.erase",
+        obj=user,
+        data={"snapshots": [r.snapshot_id for r in redactions]},
+    )
+    user.delete()
+    return [r.snapshot_id for r in redactions]
+
+
+def _snapshots_with_text_of(annotators: list[Annotator]) -> list[Snapshot]:
+    judged = Judgement.objects.filter(annotator__in=annotators)
+    with_text = judged.exclude(comment="", unrankable_reason="", written_candidate=None)
+    written = Candidate.objects.filter(written_by__in=annotators)
+    found = (
+        Snapshot.objects.filter(items__judgement__in=with_text)
+        | Snapshot.objects.filter(items__demonstration__annotator__in=annotators)
+        | Snapshot.objects.filter(items__judgement__comparison__candidates__in=written)
+    )
+    return list(found.distinct())
+
+
+def _erase_texts(annotators: list[Annotator]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL prefloop.erasing = 'on'")
+    judged = Judgement.objects.filter(annotator__in=annotators)
+    judged.exclude(comment="").update(comment=TOMBSTONE)
+    judged.exclude(unrankable_reason="").update(unrankable_reason=TOMBSTONE)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL prefloop.erasing = 'off'")
+    own = Assignment.objects.filter(annotator__in=annotators)
+    own.exclude(skip_reason="").update(skip_reason=TOMBSTONE)
+    own.filter(draft__isnull=False).update(draft=None)
+    for candidate in Candidate.objects.filter(written_by__in=annotators):
+        candidate.messages = parse_reply(TOMBSTONE, "tombstone")
+        candidate.html = f"<p>{TOMBSTONE}</p>"
+        candidate.content_hash = content_hash([{"erased": candidate.pk}])
+        candidate.save(update_fields=["messages", "html", "content_hash"])
+    for demonstration in Demonstration.objects.filter(annotator__in=annotators):
+        demonstration.messages = parse_reply(TOMBSTONE, "tombstone")
+        demonstration.content_hash = content_hash([{"erased": demonstration.pk}])
+        demonstration.save(update_fields=["messages", "content_hash"])
+
+
+def _withdraw_exports(snapshot: Snapshot) -> None:
+    """Delete the files that held erased text; whoever needs one asks for it anew."""
+    exports = Export.objects.filter(snapshot=snapshot, state=Export.State.READY)
+    for path in exports.values_list("path", flat=True):
+        transaction.on_commit(partial(Path(path).unlink, missing_ok=True))
+    exports.update(
+        state=Export.State.FAILED,
+        error="Withdrawn: a text in it was erased. Export again.",
+        path="",
+    )

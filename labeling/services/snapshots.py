@@ -1,0 +1,183 @@
+"""Freezing: a selection of labels becomes an immutable list with counts, splits and a hash."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Collection
+
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from labeling.domain.pairs import contradictions
+from labeling.domain.records import to_line
+from labeling.domain.splits import split_of
+from labeling.exceptions import InvalidInput, NothingToFreeze
+from labeling.models import (
+    Demonstration,
+    Judgement,
+    PreferencePair,
+    Project,
+    Snapshot,
+    SnapshotItem,
+    SnapshotRedaction,
+    User,
+)
+from labeling.models.prompts import State
+from labeling.selectors.snapshots import canonical_rows
+from labeling.services import audit
+
+BATCH = 2000
+_USABLE = (Judgement.Verdict.RANKED, Judgement.Verdict.TIE)
+
+
+@transaction.atomic
+def freeze_snapshot(
+    *,
+    actor: User,
+    project: Project,
+    kind: str = Snapshot.Kind.PREFERENCES,
+    note: str = "",
+    tags: Collection[str] = (),
+    annotator_kinds: Collection[str] = (),
+) -> Snapshot:
+    """Freeze the project's labels of a kind, optionally only those of some tags or annotators.
+
+    Raises NothingToFreeze where the selection holds no usable label.
+    """
+    if kind not in Snapshot.Kind.values:
+        raise InvalidInput("There is no such kind.", errors={"kind": [kind]})
+    Project.objects.select_for_update().get(pk=project.pk)
+    latest = Snapshot.objects.filter(project=project).aggregate(Max("number"))["number__max"]
+    snapshot = Snapshot.objects.create(
+        project=project,
+        number=(latest or 0) + 1,
+        kind=kind,
+        note=note,
+        selection={"tags": sorted(tags), "annotator_kinds": sorted(annotator_kinds)},
+        created_by=actor,
+    )
+    if kind == Snapshot.Kind.PREFERENCES:
+        _take_judgements(snapshot, tags, annotator_kinds)
+    else:
+        _take_demonstrations(snapshot, tags)
+    snapshot.sha256 = hash_of(snapshot)
+    snapshot.save()
+    audit.record(
+        actor=actor,
+        project=project,
+        verb="snapshot.freeze",
+        obj=snapshot,
+        data={"sha256": snapshot.sha256, "labels": snapshot.counts["labels"]},
+    )
+    return snapshot
+
+
+def hash_of(snapshot: Snapshot) -> str:
+    """Return the sha256 over the snapshot's canonical lines."""
+    digest = hashlib.sha256()
+    for row in canonical_rows(snapshot):
+        digest.update(to_line(row).encode())
+        digest.update(b"\n")
+    return digest.hexdigest()
+
+
+def _take_judgements(
+    snapshot: Snapshot, tags: Collection[str], annotator_kinds: Collection[str]
+) -> None:
+    rows = Judgement.objects.filter(comparison__project=snapshot.project)
+    if tags:
+        rows = rows.filter(comparison__prompt__tags__name__in=list(tags))
+    if annotator_kinds:
+        rows = rows.filter(annotator__kind__in=list(annotator_kinds))
+    rows = rows.distinct()
+    current = rows.filter(superseded_by=None)
+    active = current.filter(comparison__prompt__state=State.ACTIVE)
+    usable = active.filter(verdict__in=_USABLE)
+    snapshot.drops = {
+        "superseded by a revision": rows.count() - current.count(),
+        "prompt withdrawn": current.count() - active.count(),
+        "all bad: no order": active.filter(verdict=Judgement.Verdict.BOTH_BAD).count(),
+        "can't be ranked": active.filter(verdict=Judgement.Verdict.UNRANKABLE).count(),
+    }
+    found = usable.order_by("id").values_list(
+        "id", "comparison__prompt_id", "comparison__prompt__group__key", "annotator_id"
+    )
+    labels = [(pk, prompt, group) for pk, prompt, group, _ in found]
+    _write_items(snapshot, "judgement_id", labels)
+    _count_pairs(snapshot)
+    snapshot.counts["annotators"] = len({annotator for *_, annotator in found})
+
+
+def _take_demonstrations(snapshot: Snapshot, tags: Collection[str]) -> None:
+    rows = Demonstration.objects.filter(prompt__project=snapshot.project)
+    if tags:
+        rows = rows.filter(prompt__tags__name__in=list(tags)).distinct()
+    active = rows.filter(state=State.ACTIVE, prompt__state=State.ACTIVE)
+    snapshot.drops = {"withdrawn": rows.count() - active.count()}
+    labels = list(active.order_by("id").values_list("id", "prompt_id", "prompt__group__key"))
+    _write_items(snapshot, "demonstration_id", labels)
+
+
+def _write_items(snapshot: Snapshot, column: str, labels: list[tuple[int, int, str]]) -> None:
+    """Write (label id, prompt id, group key) rows as items, and count labels and prompts."""
+    if not labels:
+        raise NothingToFreeze("There is no label to freeze yet. Judge some comparisons first.")
+    shares = {
+        "validation_share": snapshot.project.validation_share,
+        "test_share": snapshot.project.test_share,
+    }
+    splits = [split_of(group, **shares) for _, _, group in labels]
+    SnapshotItem.objects.bulk_create(
+        [
+            SnapshotItem(snapshot=snapshot, position=n, split=split, **{column: label[0]})
+            for n, (label, split) in enumerate(zip(labels, splits, strict=True))
+        ],
+        batch_size=BATCH,
+    )
+    prompts: dict[str, set[int]] = defaultdict(set)
+    for (_, prompt, _), split in zip(labels, splits, strict=True):
+        prompts[split].add(prompt)
+    by_split = {
+        split: {"labels": count, "prompts": len(prompts[split])}
+        for split, count in Counter(splits).items()
+    }
+    snapshot.counts = {
+        "labels": len(labels),
+        "prompts": len({prompt for _, prompt, _ in labels}),
+        "splits": by_split,
+    }
+
+
+def _count_pairs(snapshot: Snapshot) -> None:
+    """Add the numbers of pairs, ties and contradictory pairs to the snapshot's counts."""
+    splits = dict(snapshot.items.values_list("judgement_id", "split"))
+    split_counts: dict[str, Counter[str]] = defaultdict(Counter)
+    ordered = set()
+    rows = PreferencePair.objects.filter(judgement__snapshot_items__snapshot=snapshot)
+    for judgement, chosen, rejected, tie in rows.values_list(
+        "judgement_id", "chosen_id", "rejected_id", "is_tie"
+    ):
+        split_counts[splits[judgement]]["ties" if tie else "pairs"] += 1
+        if not tie:
+            ordered.add((chosen, rejected))
+    for split, counted in split_counts.items():
+        snapshot.counts["splits"][split].update(pairs=counted["pairs"], ties=counted["ties"])
+    snapshot.counts["pairs"] = sum(c["pairs"] for c in split_counts.values())
+    snapshot.counts["ties"] = sum(c["ties"] for c in split_counts.values())
+    snapshot.counts["contradictory_pairs"] = len(contradictions(ordered))
+
+
+def redact_snapshots(*, snapshots: Collection[Snapshot]) -> list[SnapshotRedaction]:
+    """Give snapshots whose text was erased their new hash, and keep the old one beside it."""
+    redactions = []
+    for snapshot in snapshots:
+        new = hash_of(snapshot)
+        if new == snapshot.sha256:
+            continue
+        redactions.append(
+            SnapshotRedaction.objects.create(
+                snapshot=snapshot, old_sha256=snapshot.sha256, new_sha256=new
+            )
+        )
+        Snapshot.objects.filter(pk=snapshot.pk).update(sha256=new, redacted_at=timezone.now())
+    return redactions
