@@ -82,9 +82,17 @@ def kept_secret(path: Path) -> str:
     return path.read_text(encoding="ascii").strip()
 
 
-def exists(var_dir: Path) -> bool:
-    """Say whether this folder has a cluster already."""
-    return Cluster.of(var_dir).data.exists()
+def announce(var_dir: Path) -> str:
+    """Return one line that says what `start` is about to do, and where as root."""
+    cluster = Cluster.of(var_dir)
+    if cluster.data.exists():
+        return "starting the database ..."
+    if cluster.account is None:
+        return f"making the database in {cluster.home} ..."
+    return (
+        f"making the database in {cluster.home}, where it runs as {cluster.account.pw_name!r}: "
+        "PostgreSQL refuses to run as root ..."
+    )
 
 
 def is_running(var_dir: Path) -> bool:
@@ -304,15 +312,34 @@ def _make_database(connection: Any) -> None:
         connection.execute(f"CREATE DATABASE {DATABASE} OWNER {USER}")
 
 
+@contextlib.contextmanager
+def throw_away() -> Iterator[Path]:
+    """Run a server for a new folder and yield the folder; both are gone after the block."""
+    # Short, because sockets lie in it.
+    with tempfile.TemporaryDirectory(prefix="prefloop-", ignore_cleanup_errors=True) as name:
+        var_dir = Path(name)
+        try:
+            with running(var_dir, fsync=False):
+                yield var_dir
+        finally:
+            remove(var_dir)
+
+
 def main(arguments: list[str]) -> int:
-    """Run a command with the database up: `python -m config.embedded_postgres run COMMAND ...`."""
-    if len(arguments) < 2 or arguments[0] != "run":
-        print("usage: python -m config.embedded_postgres run COMMAND ...", file=sys.stderr)  # noqa: T201
+    """Run a command with a database up: this checkout's (`run`), or a new one (`throwaway`)."""
+    if len(arguments) < 2 or arguments[0] not in {"run", "throwaway"}:
+        print("usage: python -m config.embedded_postgres run|throwaway COMMAND ...")  # noqa: T201
         return 2
+    what, *command = arguments
+    if what == "throwaway":
+        with throw_away() as var_dir:
+            environment = {**os.environ, "PREFLOOP_VAR": str(var_dir)}
+            environment.pop("DATABASE_URL", None)
+            return subprocess.call(command, env=environment)
     var_dir = Path(os.environ.get("PREFLOOP_VAR") or Path(__file__).parent.parent / "var")
     needed = not os.environ.get("DATABASE_URL") and not is_running(var_dir)
     with running(var_dir) if needed else contextlib.nullcontext():
-        return subprocess.call(arguments[1:])
+        return subprocess.call(command)
 
 
 if __name__ == "__main__":

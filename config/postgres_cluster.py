@@ -3,7 +3,6 @@
 import hashlib
 import os
 import pwd
-import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -85,7 +84,6 @@ def _socket_path(folder: Path) -> str:
 def make_folders(cluster: Cluster) -> None:
     """Make the cluster's private folders, and refuse ones that another person could enter."""
     account = cluster.account
-    first = not cluster.home.exists()
     cluster.log.parent.mkdir(parents=True, exist_ok=True)
     if account:
         make_root_home()
@@ -95,12 +93,6 @@ def make_folders(cluster: Cluster) -> None:
             if account:
                 os.chown(folder, account.pw_uid, account.pw_gid)
         _refuse_shared(folder, account.pw_uid if account else os.geteuid())
-    if first and account:
-        print(  # noqa: T201
-            f"PostgreSQL refuses to run as root: the database runs as {account.pw_name!r} "
-            f"and is kept in {cluster.home}.",
-            file=sys.stderr,
-        )
 
 
 def _refuse_shared(folder: Path, owner: int) -> None:

@@ -93,8 +93,7 @@ class Supervisor:
             self.keeper.add(program)
 
     def _start_postgres(self) -> None:
-        first = not embedded_postgres.exists(self.var_dir)
-        say("making the database ..." if first else "starting the database ...")
+        say(embedded_postgres.announce(self.var_dir))
         start = functools.partial(embedded_postgres.start, self.var_dir)
         # SIGINT is PostgreSQL's fast shutdown, SIGQUIT its immediate one.
         signals = (signal.SIGINT, signal.SIGQUIT)
