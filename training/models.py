@@ -1,6 +1,7 @@
 """Runs, what they measured, and the models they made."""
 
 import uuid
+from pathlib import Path
 from typing import ClassVar
 
 from django.conf import settings
@@ -35,7 +36,9 @@ class ModelVersion(models.Model):
         on_delete=models.PROTECT,
         related_name="model_version",
     )
-    path = models.CharField(max_length=500)
+    path = models.CharField(
+        max_length=500, help_text="under MODEL_DIR, or absolute for a model brought from outside"
+    )
     sha256 = models.CharField(max_length=64)
     is_partial = models.BooleanField(
         default=False, help_text="made by a run that was stopped before its end"
@@ -61,6 +64,11 @@ class ModelVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} v{self.version}"
+
+    @property
+    def folder(self) -> Path:
+        """Where the weights lie: under MODEL_DIR, or at the absolute path of an outside model."""
+        return Path(settings.MODEL_DIR) / self.path
 
 
 class TrainingRun(models.Model):
@@ -139,6 +147,16 @@ class TrainingRun(models.Model):
     def is_live(self) -> bool:
         """Whether the run still waits or works."""
         return self.state in {self.State.QUEUED, self.State.RUNNING}
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether the run ended in a way from which it can go on."""
+        return self.state in {self.State.STOPPED, self.State.FAILED}
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder; training/rundir.py knows what lies in it."""
+        return Path(settings.RUN_DIR) / str(self.uid)
 
 
 class RunAttempt(models.Model):

@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=120, verbose_name='name')),
                 ('version', models.PositiveIntegerField()),
                 ('kind', models.CharField(choices=[('policy', 'policy'), ('reward', 'reward model')], max_length=16)),
-                ('path', models.CharField(max_length=500)),
+                ('path', models.CharField(help_text='under MODEL_DIR, or absolute for a model brought from outside', max_length=500)),
                 ('sha256', models.CharField(max_length=64)),
                 ('is_partial', models.BooleanField(default=False, help_text='made by a run that was stopped before its end')),
                 ('provenance', models.JSONField(default=dict, help_text='snapshot hash, config, seed, git commit, library versions; or where it is from')),

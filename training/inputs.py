@@ -1,0 +1,31 @@
+"""What a run of each recipe starts from: a kind of snapshot, and kinds of models."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from labeling.models import Snapshot
+from training.models import ModelVersion
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The snapshot's kind, the kinds of a base model, and the kind of model that comes out."""
+
+    snapshot_kind: str
+    base_kinds: tuple[str, ...]
+    makes: str
+
+
+_POLICY, _REWARD = ModelVersion.Kind.POLICY.value, ModelVersion.Kind.REWARD.value
+
+INPUTS: Final[dict[str, Inputs]] = {
+    "sft": Inputs(Snapshot.Kind.DEMONSTRATIONS.value, (_POLICY,), _POLICY),
+    "reward": Inputs(Snapshot.Kind.PREFERENCES.value, (_POLICY, _REWARD), _REWARD),
+    "dpo": Inputs(Snapshot.Kind.PREFERENCES.value, (_POLICY,), _POLICY),
+}
+
+
+def needs_base(config: Mapping[str, Any]) -> bool:
+    """Return whether the run starts from a model that exists, not from random weights."""
+    return bool(config.get("init", "base") == "base")

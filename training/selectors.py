@@ -1,0 +1,155 @@
+"""Reads of runs, of what they measured, and of the models they made."""
+
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Window
+from django.db.models.functions import Mod, RowNumber
+
+from labeling.domain.content import plain_messages
+from labeling.domain.splits import split_of
+from labeling.exceptions import NotFound
+from labeling.models import Project, Prompt, Snapshot
+from labeling.selectors.snapshots import demonstration_rows, preference_rows
+from training.models import MetricPoint, ModelVersion, SamplingRun, TrainingRun
+
+# More points than this say nothing more on a chart, but cost at every poll.
+CHART_POINTS = 2000
+BATCH = 1000
+
+
+def runs_of(project: Project) -> QuerySet[TrainingRun]:
+    """Return the project's runs, newest first, with all that a list shows of them."""
+    return (
+        TrainingRun.objects.filter(project=project)
+        .select_related("snapshot", "base_model", "model_version", "created_by", "sampling__model")
+        .order_by("-pk")
+    )
+
+
+def get_run(project: Project, uid: uuid.UUID | str) -> TrainingRun:
+    """Return one run of the project. Raises NotFound."""
+    run = runs_of(project).filter(uid=uid).first()
+    if run is None:
+        raise NotFound("There is no such run in this project.")
+    return run
+
+
+def usable_models(project: Project, kinds: Iterable[str] = ()) -> QuerySet[ModelVersion]:
+    """Return the models that belong to the project or are shared with it, newest first."""
+    shared = ModelVersion.shared_with.through.objects.filter(
+        modelversion=OuterRef("pk"), project=project
+    )
+    models = ModelVersion.objects.filter(Q(project=project) | Exists(shared))
+    if kinds:
+        models = models.filter(kind__in=list(kinds))
+    return models.select_related("project", "run", "parent", "run__snapshot").order_by("-pk")
+
+
+def is_usable(project: Project, model: ModelVersion) -> bool:
+    """Return whether the model belongs to the project or is shared with it."""
+    return model.project_id == project.pk or model.shared_with.filter(pk=project.pk).exists()
+
+
+def get_model(project: Project, pk: int) -> ModelVersion:
+    """Return one model that the project may use. Raises NotFound."""
+    model = usable_models(project).filter(pk=pk).first()
+    if model is None:
+        raise NotFound("There is no such model in this project.")
+    return model
+
+
+def snapshots_of(project: Project, kind: str) -> QuerySet[Snapshot]:
+    """Return the project's snapshots of a kind, newest first."""
+    return Snapshot.objects.filter(project=project, kind=kind).order_by("-number")
+
+
+_ANCESTORS = """
+WITH RECURSIVE line(id, parent_id, depth) AS (
+    SELECT id, parent_id, 0 FROM training_modelversion WHERE id = %s
+    UNION ALL
+    SELECT m.id, m.parent_id, line.depth + 1
+    FROM training_modelversion m JOIN line ON m.id = line.parent_id WHERE line.depth < 100
+)
+SELECT id, depth FROM line ORDER BY depth
+"""
+
+
+def lineage(model: ModelVersion) -> list[ModelVersion]:
+    """Return the model, its parent, and so on to the first; each with its run and snapshot."""
+    ids = [row.pk for row in ModelVersion.objects.raw(_ANCESTORS, [model.pk])]
+    rows = ModelVersion.objects.select_related(
+        "project", "run", "run__snapshot", "run__created_by"
+    ).in_bulk(ids)
+    return [rows[pk] for pk in ids]
+
+
+def sampling_runs_of(project: Project, model: ModelVersion | None = None) -> QuerySet[SamplingRun]:
+    """Return the project's sampling runs, newest first, of one model or of all."""
+    rows = SamplingRun.objects.filter(run__project=project).select_related("run", "model")
+    return (rows.filter(model=model) if model else rows).order_by("-run_id")
+
+
+def metrics_of(run: TrainingRun) -> QuerySet[MetricPoint]:
+    """Return everything the run measured, in the order of steps."""
+    return MetricPoint.objects.filter(run=run).order_by("step", "pk")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One measured quantity over the steps of a run."""
+
+    name: str
+    points: tuple[tuple[int, float], ...]
+
+
+def curves(run: TrainingRun, limit: int = CHART_POINTS) -> list[Curve]:
+    """Return what the run measured by name; of a long run every n-th row, and all evaluations."""
+    found: dict[str, list[tuple[int, float]]] = {}
+    for step, values in _thinned(run, limit).values_list("step", "values"):
+        for name, value in values.items():
+            found.setdefault(name, []).append((step, value))
+    return [Curve(name, tuple(points)) for name, points in found.items()]
+
+
+def _thinned(run: TrainingRun, limit: int) -> QuerySet[MetricPoint]:
+    rows = metrics_of(run)
+    stride = rows.count() // limit + 1
+    if stride == 1:
+        return rows
+    number = Window(RowNumber(), order_by=["step", "pk"])
+    evaluated = Q(values__has_any_keys=["eval_loss", "eval_accuracy"])
+    return rows.annotate(number=number, place=Mod(F("number"), stride)).filter(
+        Q(place=0) | evaluated
+    )
+
+
+def input_rows(run: TrainingRun) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the run's data.jsonl, as docs/run-protocol.md describes them."""
+    if run.recipe == "sample":
+        return prompt_rows(run.project, SamplingRun.objects.get(run=run).prompt_ids)
+    snapshot = run.snapshot
+    if snapshot is None:
+        raise NotFound(f"{run} has no snapshot to learn from.")
+    if snapshot.kind == Snapshot.Kind.DEMONSTRATIONS:
+        return demonstration_rows(snapshot)
+    return preference_rows(snapshot)
+
+
+def prompt_rows(project: Project, prompt_ids: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Yield the prompts to sample, in the order of their ids as given."""
+    for start in range(0, len(prompt_ids), BATCH):
+        ids = prompt_ids[start : start + BATCH]
+        prompts = Prompt.objects.filter(project=project).select_related("group").in_bulk(ids)
+        for prompt in (prompts[pk] for pk in ids):
+            yield {
+                "prompt_id": str(prompt.pk),
+                "prompt": plain_messages(prompt.messages),
+                "split": split_of(
+                    prompt.group.key,
+                    validation_share=project.validation_share,
+                    test_share=project.test_share,
+                ),
+            }

@@ -1,0 +1,147 @@
+"""Writes of the registry: models that runs made, models from outside, and who may use them."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Max
+
+from labeling.exceptions import InvalidInput
+from labeling.models import Project, User
+from labeling.services import audit
+from training import rundir
+from training.exceptions import ModelMissing
+from training.inputs import INPUTS
+from training.models import ModelVersion, TrainingRun
+
+
+def take_weights(*, run: TrainingRun, sha256: str) -> str:
+    """Move the finished model out of the run's folder, whole or not at all; return its new path.
+
+    Done once or twice it comes to the same. Raises ModelMissing where the weights are not those
+    that the recipe wrote down.
+    """
+    made = run.folder / rundir.MODEL
+    place = Path(settings.MODEL_DIR) / str(run.uid)
+    if not place.exists():
+        if not made.is_dir():
+            raise ModelMissing(f"{made} is missing, so there is no model to register.")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _move(made, place)
+    found = rundir.weights_sha256(place)
+    if found != sha256:
+        raise ModelMissing(f"The weights in {place} have sha256 {found}, the recipe said {sha256}.")
+    return place.name
+
+
+def _move(made: Path, place: Path) -> None:
+    try:
+        made.rename(place)
+    except OSError:  # another file system: copy beside the place, then rename there
+        copy = place.with_name(f".{place.name}.tmp")
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(made, copy)
+        copy.rename(place)
+    rundir.sync_folder(place.parent)
+
+
+def provenance_of(run: TrainingRun, result: dict[str, Any]) -> dict[str, Any]:
+    """Return by what a model is known: labels, config, seed, base, commit, libraries, measures."""
+    base, snapshot = run.base_model, run.snapshot
+    return {
+        "recipe": run.recipe,
+        "run": str(run.uid),
+        "snapshot": {"number": snapshot.number, "sha256": snapshot.sha256} if snapshot else None,
+        "data_sha256": run.data_sha256,
+        "base_model": {"name": str(base), "sha256": base.sha256} if base else None,
+        "config": run.config,
+        "seed": run.seed,
+        "git_commit": run.git_commit,
+        "versions": run.library_versions,
+        "metrics": result.get("metrics", {}),
+    }
+
+
+def register_result(*, run: TrainingRun, result: dict[str, Any], path: str) -> ModelVersion:
+    """Register what a run made, in the transaction that ends the run."""
+    return _add_version(
+        actor=run.created_by,
+        project=run.project,
+        name=run.name,
+        kind=INPUTS[run.recipe].makes,
+        parent=run.base_model,
+        run=run,
+        path=path,
+        sha256=result["model"]["sha256"],
+        provenance=provenance_of(run, result),
+    )
+
+
+def _add_version(*, actor: User | None, project: Project, name: str, **fields: Any) -> ModelVersion:
+    # Two versions of a name that are made at once must not get the same number.
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+    rows = ModelVersion.objects.filter(project=project, name=name)
+    latest = rows.aggregate(Max("version"))["version__max"] or 0
+    model = ModelVersion.objects.create(
+        project=project, name=name, version=latest + 1, created_by=actor, **fields
+    )
+    audit.record(
+        actor=actor,
+        project=project,
+        verb="model.register",
+        obj=model,
+        data={"name": str(model), "sha256": model.sha256},
+    )
+    return model
+
+
+@transaction.atomic
+def register_model(
+    *, actor: User | None, project: Project, name: str, folder: Path, kind: str, note: str = ""
+) -> ModelVersion:
+    """Register a model that lies on this machine, where it lies. Raises InvalidInput."""
+    errors: dict[str, list[str]] = {}
+    if not name.strip() or len(name.strip()) > 120:
+        errors["name"] = ["Give it a name of at most 120 characters."]
+    if kind not in ModelVersion.Kind.values:
+        errors["kind"] = [f"Use one of {', '.join(ModelVersion.Kind.values)}."]
+    problem = _folder_problem(folder)
+    if problem:
+        errors["folder"] = [problem]
+    if errors:
+        raise InvalidInput("The model can't be registered.", errors=errors)
+    return _add_version(
+        actor=actor,
+        project=project,
+        name=name.strip(),
+        kind=kind,
+        path=str(folder.resolve()),
+        sha256=rundir.weights_sha256(folder),
+        provenance={"from": str(folder.resolve()), "note": note},
+    )
+
+
+def _folder_problem(folder: Path) -> str | None:
+    if not folder.is_absolute() or not folder.is_dir():
+        return f"{folder} is no folder on this machine: give an absolute path."
+    if not any(folder.glob("*.safetensors")):
+        return f"{folder} holds no .safetensors file: convert the weights first."
+    missing = [name for name in ("config.json", "tokenizer.json") if not (folder / name).exists()]
+    return f"{folder} lacks {' and '.join(missing)}." if missing else None
+
+
+@transaction.atomic
+def share_model(*, actor: User | None, model: ModelVersion, project: Project) -> None:
+    """Let another project start runs from the model, sample it and see where it is from."""
+    if project.pk == model.project_id:
+        raise InvalidInput("The model already belongs to this project.")
+    model.shared_with.add(project)
+    audit.record(
+        actor=actor,
+        project=model.project,
+        verb="model.share",
+        obj=model,
+        data={"with": project.slug},
+    )

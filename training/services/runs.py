@@ -1,0 +1,182 @@
+"""Writes that people ask for: start a run, stop it, cancel it, let it go on."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from labeling.exceptions import InvalidInput
+from labeling.models import Project, Snapshot, User
+from labeling.services import audit
+from training.configs import ConfigError, parse_config, preset, to_json
+from training.exceptions import RunMovedOn
+from training.inputs import INPUTS, needs_base
+from training.models import ModelVersion, TrainingRun
+from training.selectors import is_usable
+
+State = TrainingRun.State
+Request = TrainingRun.Request
+MAX_SEED = 2**31 - 1
+
+
+@contextmanager
+def config_errors() -> Iterator[None]:
+    """Put what is wrong with a config in the one shape of errors."""
+    try:
+        yield
+    except ConfigError as error:
+        raise InvalidInput("Some settings can't be taken.", errors=error.errors) from None
+
+
+def resolve_config(
+    *, recipe: str, config: Mapping[str, Any] | None, preset_name: str = ""
+) -> dict[str, Any]:
+    """Return every setting of a recipe: the preset's, then those given. Raises InvalidInput."""
+    with config_errors():
+        start = to_json(preset(recipe, preset_name)) if preset_name else {}
+        return dict(to_json(parse_config(recipe, {**start, **(config or {})})))
+
+
+@transaction.atomic
+def create_run(
+    *,
+    actor: User | None,
+    project: Project,
+    recipe: str,
+    snapshot: Snapshot | None,
+    base_model: ModelVersion | None = None,
+    config: Mapping[str, Any] | None = None,
+    preset_name: str = "",
+    seed: int = 0,
+    name: str = "",
+) -> TrainingRun:
+    """Queue a training run; whoever calls rings `training.tasks.train` after the commit.
+
+    `config` holds what differs from the preset, or from the defaults where no preset is named.
+    An empty name is made from the base model's. Raises InvalidInput, with errors by field.
+    """
+    if recipe not in INPUTS:
+        text = f"There is no training recipe {recipe!r}: use one of {', '.join(INPUTS)}."
+        raise InvalidInput(text, errors={"recipe": [text]})
+    resolved = resolve_config(recipe=recipe, config=config, preset_name=preset_name)
+    name = name.strip() or _default_name(recipe, base_model)
+    errors = _snapshot_errors(project, recipe, snapshot)
+    errors |= _base_errors(project, recipe, base_model, wanted=needs_base(resolved))
+    errors |= _plain_errors(name, seed)
+    if errors:
+        raise InvalidInput("The run can't be started like this.", errors=errors)
+    run = TrainingRun.objects.create(
+        project=project,
+        recipe=recipe,
+        name=name,
+        config=resolved,
+        seed=seed,
+        snapshot=snapshot,
+        base_model=base_model,
+        created_by=actor,
+    )
+    audit.record(actor=actor, project=project, verb="run.create", obj=run, data={"recipe": recipe})
+    return run
+
+
+def _default_name(recipe: str, base_model: ModelVersion | None) -> str:
+    if base_model is None:
+        return ""
+    return f"{base_model.name}-reward"[:120] if recipe == "reward" else base_model.name
+
+
+def _snapshot_errors(
+    project: Project, recipe: str, snapshot: Snapshot | None
+) -> dict[str, list[str]]:
+    kind = INPUTS[recipe].snapshot_kind
+    if snapshot is None:
+        return {"snapshot": [f"{recipe} learns from {kind}: choose a snapshot of them."]}
+    if snapshot.project_id != project.pk:
+        return {"snapshot": ["There is no such snapshot in this project."]}
+    if snapshot.kind != kind:
+        text = f"Snapshot {snapshot.number} holds {snapshot.kind}, but {recipe} needs {kind}."
+        return {"snapshot": [text]}
+    return {}
+
+
+def _base_errors(
+    project: Project, recipe: str, base: ModelVersion | None, *, wanted: bool
+) -> dict[str, list[str]]:
+    if base is None:
+        text = f"{recipe} starts from a model: choose one."
+        return {"base_model": [text]} if wanted else {}
+    if not wanted:
+        text = "A model from scratch starts from nothing: leave this empty, or set init to base."
+        return {"base_model": [text]}
+    if not is_usable(project, base):
+        return {"base_model": ["There is no such model in this project."]}
+    if base.kind not in INPUTS[recipe].base_kinds:
+        text = f"{base} is a {base.get_kind_display()}; {recipe} needs a policy."
+        return {"base_model": [text]}
+    return {}
+
+
+def _plain_errors(name: str, seed: int) -> dict[str, list[str]]:
+    errors = {}
+    if not name or len(name) > 120:
+        errors["name"] = ["Name the model that will be made, in at most 120 characters."]
+    if not 0 <= seed <= MAX_SEED:
+        errors["seed"] = [f"Use a whole number from 0 to {MAX_SEED}."]
+    return errors
+
+
+@transaction.atomic
+def request_stop(*, actor: User | None, run: TrainingRun) -> TrainingRun:
+    """Stop a run after its next whole step; one that still waits is stopped at once.
+
+    Raises RunMovedOn if it has ended.
+    """
+    return _request(actor=actor, run=run, wish=Request.STOP, at_once=State.STOPPED)
+
+
+@transaction.atomic
+def request_cancel(*, actor: User | None, run: TrainingRun) -> TrainingRun:
+    """End a run within seconds, for good; one that still waits is cancelled at once.
+
+    Raises RunMovedOn if it has ended.
+    """
+    return _request(actor=actor, run=run, wish=Request.CANCEL, at_once=State.CANCELLED)
+
+
+def _request(
+    *, actor: User | None, run: TrainingRun, wish: TrainingRun.Request, at_once: TrainingRun.State
+) -> TrainingRun:
+    rows = TrainingRun.objects.filter(pk=run.pk)
+    ended = rows.filter(state=State.QUEUED).update(state=at_once, finished_at=Now())
+    if not ended:
+        live = rows.filter(state=State.RUNNING)
+        if wish == Request.STOP:  # whoever cancelled meant more than a stop
+            live = live.exclude(request=Request.CANCEL)
+        if not live.update(request=wish) and not rows.filter(state=State.RUNNING).exists():
+            raise RunMovedOn("The run has already ended.")
+    audit.record(actor=actor, project=run.project, verb=f"run.{wish.value}", obj=run)
+    run.refresh_from_db()
+    return run
+
+
+@transaction.atomic
+def resume_run(*, actor: User | None, run: TrainingRun) -> TrainingRun:
+    """Queue a stopped or failed run again; it goes on from its newest whole checkpoint.
+
+    Raises RunMovedOn if it is in any other state.
+    """
+    changed = TrainingRun.objects.filter(pk=run.pk, state__in=[State.STOPPED, State.FAILED]).update(
+        state=State.QUEUED,
+        request=Request.NONE,
+        error="",
+        exit_code=None,
+        heartbeat_at=None,
+        finished_at=None,
+    )
+    if not changed:
+        raise RunMovedOn("Only a stopped or a failed run can go on.")
+    audit.record(actor=actor, project=run.project, verb="run.resume", obj=run)
+    run.refresh_from_db()
+    return run

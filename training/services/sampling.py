@@ -1,0 +1,171 @@
+"""Writes of sampling: let a policy reply to prompts, and put its replies into the queue."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+
+from labeling.exceptions import InvalidInput
+from labeling.models import CandidateSource, Comparison, Project, User
+from labeling.selectors.prompts import select_prompts
+from labeling.services import audit
+from labeling.services.comparisons import queue_comparisons
+from labeling.services.prompts import Sample, add_samples
+from training import rundir
+from training.models import (
+    ModelVersion,
+    SampledCandidate,
+    SampledComparison,
+    SamplingRun,
+    TrainingRun,
+)
+from training.selectors import is_usable
+from training.services.attempts import storable
+from training.services.runs import MAX_SEED, resolve_config
+
+MAX_OVERLAP = 50
+
+
+@transaction.atomic
+def create_sampling_run(
+    *,
+    actor: User | None,
+    project: Project,
+    model: ModelVersion,
+    config: Mapping[str, Any] | None = None,
+    preset_name: str = "",
+    seed: int = 0,
+    tags: Sequence[str] = (),
+    exclude_tags: Sequence[str] = (),
+    limit: int | None = None,
+    queue: bool = True,
+    overlap: int | None = None,
+    priority: int = 0,
+) -> TrainingRun:
+    """Queue a run that samples a policy on the project's prompts; `run.sampling` says which.
+
+    The prompts are chosen now, by tags, count and seed. With `queue` the replies become
+    comparisons as soon as they are there. Raises InvalidInput, with errors by field.
+    """
+    resolved = resolve_config(recipe="sample", config=config, preset_name=preset_name)
+    overlap = overlap or project.overlap
+    errors = _errors(project, model, resolved, seed=seed, limit=limit, overlap=overlap, queue=queue)
+    prompts = (
+        []
+        if errors
+        else select_prompts(project, tags=tags, exclude_tags=exclude_tags, limit=limit, seed=seed)
+    )
+    if not errors and not prompts:
+        errors["tags"] = ["No prompt of this project has such tags."]
+    if errors:
+        raise InvalidInput("The model can't be sampled like this.", errors=errors)
+    run = TrainingRun.objects.create(
+        project=project,
+        recipe="sample",
+        config=resolved,
+        seed=seed,
+        base_model=model,
+        created_by=actor,
+    )
+    SamplingRun.objects.create(
+        run=run,
+        model=model,
+        selection={"tags": [*tags], "exclude_tags": [*exclude_tags], "limit": limit, "seed": seed},
+        prompt_ids=[prompt.pk for prompt in prompts],
+        queue_comparisons=queue,
+        overlap=overlap,
+        priority=priority,
+    )
+    audit.record(
+        actor=actor,
+        project=project,
+        verb="sampling.create",
+        obj=run,
+        data={"model": str(model), "prompts": len(prompts)},
+    )
+    return run
+
+
+def _errors(
+    project: Project,
+    model: ModelVersion,
+    config: Mapping[str, Any],
+    *,
+    seed: int,
+    limit: int | None,
+    overlap: int,
+    queue: bool,
+) -> dict[str, list[str]]:
+    errors: dict[str, list[str]] = {}
+    if not is_usable(project, model):
+        errors["model"] = ["There is no such model in this project."]
+    elif model.kind != ModelVersion.Kind.POLICY:
+        errors["model"] = [f"{model} is a {model.get_kind_display()}; only a policy can reply."]
+    if not 0 <= seed <= MAX_SEED:
+        errors["seed"] = [f"Use a whole number from 0 to {MAX_SEED}."]
+    if limit is not None and limit < 1:
+        errors["limit"] = ["Ask for at least one prompt."]
+    if not 1 <= overlap <= MAX_OVERLAP:
+        errors["overlap"] = [f"Use a whole number from 1 to {MAX_OVERLAP}."]
+    wanted = project.candidates_per_comparison
+    if queue and config["candidates_per_prompt"] < wanted:
+        text = f"A comparison of this project needs {wanted} replies: sample at least as many."
+        errors["candidates_per_prompt"] = [text]
+    return errors
+
+
+def read_samples(folder: Path, model: ModelVersion) -> Iterator[Sample]:
+    """Yield the replies that the recipe wrote into samples.jsonl."""
+    with (folder / rundir.SAMPLES).open(encoding="utf-8") as file:
+        for line in file:
+            row = json.loads(line)
+            yield Sample(
+                prompt_id=int(row["prompt_id"]),
+                text=storable(row["text"]),
+                model_name=str(model),
+                model_sha256=model.sha256,
+                finish_reason=row.get("finish_reason", ""),
+                seed=row.get("seed"),
+                temperature=row.get("temperature"),
+                top_p=row.get("top_p"),
+                max_new_tokens=row.get("max_new_tokens"),
+                logprob=row.get("logprob"),
+                sampling=row.get("sampling", {}),
+            )
+
+
+def take_samples(*, run: TrainingRun) -> SamplingRun:
+    """Store a finished run's replies and queue them, in the transaction that ends the run."""
+    sampling = SamplingRun.objects.select_related("model").get(run=run)
+    samples = list(read_samples(run.folder, sampling.model))
+    sources = add_samples(actor=run.created_by, project=run.project, samples=samples)
+    SampledCandidate.objects.bulk_create(
+        [SampledCandidate(sampling_run=sampling, source=source) for source in sources],
+        batch_size=1000,
+    )
+    comparisons = _queue(run, sampling, sources) if sampling.queue_comparisons else []
+    SampledComparison.objects.bulk_create(
+        [SampledComparison(sampling_run=sampling, comparison=row) for row in comparisons],
+        batch_size=1000,
+    )
+    sampling.candidates_made = len({source.candidate_id for source in sources})
+    sampling.comparisons_made = len(comparisons)
+    sampling.save(update_fields=["candidates_made", "comparisons_made"])
+    return sampling
+
+
+def _queue(
+    run: TrainingRun, sampling: SamplingRun, sources: Sequence[CandidateSource]
+) -> list[Comparison]:
+    """Make comparisons of this run's replies alone, so that one says something of one model."""
+    return queue_comparisons(
+        actor=run.created_by,
+        project=run.project,
+        prompt_ids=sampling.prompt_ids,
+        overlap=sampling.overlap,
+        priority=sampling.priority,
+        origin="sampling",
+        candidate_ids={source.candidate_id for source in sources},
+    )

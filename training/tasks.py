@@ -1,0 +1,94 @@
+"""The edge to Celery. A message is only a bell; what is due stands in the database."""
+
+import logging
+from contextlib import suppress
+from multiprocessing.sharedctypes import RawValue
+from typing import Any
+
+from celery import shared_task
+from celery.signals import worker_shutting_down
+from kombu.exceptions import OperationalError as BrokerAway
+
+from labeling.exceptions import PrefloopError
+from training import rundir
+from training.exceptions import AttemptLost
+from training.services import attempts
+from training.services.finishing import fail_run, finish_run
+from training.worker import DATABASE_AWAY, Follower, beating, follow, worker_name
+
+logger = logging.getLogger(__name__)
+RING_AGAIN_AFTER_S = 60
+
+
+class Shutdown:
+    """Whether this worker is asked to end: set in its main process, read in the forked child.
+
+    Shared memory without a lock, since a killed child must not leave one held.
+    """
+
+    def __init__(self) -> None:
+        self._flag = RawValue("b", 0)
+
+    def set(self) -> None:
+        """Note that the worker is asked to end."""
+        self._flag.value = 1
+
+    def is_set(self) -> bool:
+        """Return whether the worker is asked to end."""
+        return bool(self._flag.value)
+
+
+shutting_down = Shutdown()
+
+
+@worker_shutting_down.connect
+def _note_shutdown(**_: Any) -> None:
+    shutting_down.set()
+
+
+@shared_task(name="training.tasks.train")
+def train(run_id: int) -> None:
+    """Claim a run and bring it to its end; does nothing where another worker was first."""
+    attempt = attempts.claim_run(run_id=run_id, worker=worker_name())
+    if attempt is None:
+        return
+    follower = Follower(attempt, leaves=shutting_down.is_set)
+    try:
+        with beating(follower):
+            outcome = follow(follower)
+            if follower.released and outcome.status == "stopped":
+                attempts.release_run(attempt=attempt, log_tail=outcome.log_tail)
+            else:
+                finish_run(attempt=attempt, outcome=outcome)
+    except AttemptLost:
+        logger.warning("Attempt %s was given up for lost; its recipe was ended.", attempt)
+    except DATABASE_AWAY:
+        raise  # nothing can be written now: the run is found lost, and its folder finishes it
+    except Exception as error:
+        logger.exception("%s failed", attempt.run)
+        with suppress(AttemptLost):
+            tail = rundir.tail_log(attempt.run.folder)
+            fail_run(attempt=attempt, reason=_sentence(error), log_tail=tail)
+
+
+@shared_task(name="training.tasks.ring_due")
+def ring_due() -> None:
+    """Queue lost runs again, and ring for every queued run whose bell may have been lost."""
+    attempts.requeue_lost_runs()
+    for run_id in attempts.due_runs(ring_again_after_s=RING_AGAIN_AFTER_S):
+        ring(run_id)
+
+
+def ring(run_id: int) -> None:
+    """Tell a worker that a run is due. Without a broker beat tells it again later."""
+    try:
+        train.apply_async(args=(run_id,), expires=RING_AGAIN_AFTER_S)
+    except BrokerAway:
+        logger.warning("The broker does not answer: run %s waits for beat.", run_id, exc_info=True)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, PrefloopError | rundir.RunFolderError):
+        details = [text for texts in getattr(error, "errors", {}).values() for text in texts]
+        return " ".join([str(error), *details])
+    return f"{type(error).__name__}: {error}"
