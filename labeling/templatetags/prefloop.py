@@ -1,0 +1,79 @@
+"""What templates ask: the links of a project, a right, the name of a position."""
+
+from typing import Any
+
+from django import template
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext_lazy as _
+
+from labeling.models import Project
+from labeling.permissions import ALLOWED, role_in
+
+register = template.Library()
+
+# Links of the training half are given by name alone: where it is not installed they are left out.
+_LINKS = (
+    (_("Overview"), "labeling:project_detail", "project.view"),
+    (_("Rank"), "labeling:compare", "judgement.make"),
+    (_("Prompts"), "labeling:prompt_list", "prompt.view"),
+    (_("Imports"), "labeling:import_list", "prompt.import"),
+    (_("Snapshots"), "labeling:snapshot_list", "snapshot.view"),
+    (_("Runs"), "training:run_list", "run.view"),
+    (_("Models"), "training:model_list", "model.view"),
+    (_("Guidelines"), "labeling:guideline_list", "project.view"),
+    (_("Members"), "labeling:member_list", "member.manage"),
+    (_("Settings"), "labeling:project_settings", "project.configure"),
+    (_("Log"), "labeling:audit_log", "audit.view"),
+)
+
+
+def _allows(context: template.Context, deed: str, project: Project) -> bool:
+    """Ask the table of roles; the role itself is looked up once a request and project."""
+    request = context.get("request")
+    if not isinstance(request, HttpRequest) or not request.user.is_authenticated:
+        return False
+    if request.user.is_site_admin:
+        return True
+    roles: dict[int, Any] = request.__dict__.setdefault("role_by_project", {})
+    if project.pk not in roles:
+        roles[project.pk] = role_in(request.user, project)
+    return roles[project.pk] in ALLOWED[deed]
+
+
+@register.simple_tag(takes_context=True)
+def may(context: template.Context, deed: str, project: Project) -> bool:
+    """Return whether the reader of the page may do the deed in the project."""
+    return _allows(context, deed, project)
+
+
+@register.inclusion_tag("_project_nav.html", takes_context=True)
+def project_nav(context: template.Context, project: Project) -> dict[str, Any]:
+    """Draw the project's links, those alone that the reader may follow."""
+    here = context["request"].path if "request" in context else ""
+    links = []
+    for label, name, deed in _LINKS:
+        try:
+            url = reverse(name, args=[project.slug])
+        except NoReverseMatch:
+            continue
+        if _allows(context, deed, project):
+            inside = here.startswith(url) and name != "labeling:project_detail"
+            links.append({"label": label, "url": url, "current": here == url or inside})
+    return {"links": links}
+
+
+@register.filter
+def letter(position: int) -> str:
+    """Name a candidate by its position: A to I. Digits are left to the ranks."""
+    return chr(ord("A") + position)
+
+
+@register.filter
+def badge_of(state: str) -> str:
+    """Return the badge class that fits the state of an import, an export or a comparison."""
+    if state in {"succeeded", "ready", "active"}:
+        return "good"
+    if state in {"refused", "failed", "withdrawn"}:
+        return "bad"
+    return "busy" if state in {"queued", "running", "open"} else ""
