@@ -30,6 +30,7 @@ ALLOWED: Final[dict[str, frozenset[Role]]] = {
     "snapshot.freeze": _MANAGING,
     "snapshot.export": _OWNING,
     "member.manage": _OWNING,
+    "audit.view": _OWNING,
     "run.view": _READING,
     "run.start": _OWNING,
     "model.view": _READING,

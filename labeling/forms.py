@@ -1,0 +1,193 @@
+"""What people type: one form a page, and the ranking that the compare page sends."""
+
+import json
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.forms.models import fields_for_model
+from django.http import QueryDict
+from django.utils.translation import gettext_lazy as _
+
+from labeling.exceptions import InvalidInput, PrefloopError
+from labeling.models import Annotator, Export, Project, Role, Snapshot, User
+from labeling.models.accounts import validate_time_zone
+from labeling.services.judgements import Submission
+from labeling.services.projects import SETTINGS
+
+MAX_CANDIDATES = 9
+
+
+def refuse(form: forms.Form, error: PrefloopError) -> None:
+    """Show a service's refusal in the form, beside the fields that it names."""
+    if not error.errors:
+        form.add_error(None, error.message)
+    for name, reasons in error.errors.items():
+        for reason in reasons:
+            known = name in form.fields
+            form.add_error(name if known else None, reason if known else f"{name}: {reason}")
+
+
+class ProjectForm(forms.Form):
+    """The settings of a project; the model gives fields, limits and help."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields.update(fields_for_model(Project, self.names()))
+
+    @staticmethod
+    def names() -> tuple[str, ...]:
+        """Return the names of the fields in the order of the page."""
+        return SETTINGS
+
+
+class NewProjectForm(ProjectForm):
+    """A new project has a short name too, which stands in its addresses and never changes."""
+
+    @staticmethod
+    def names() -> tuple[str, ...]:
+        """Return the settings, the short name after the name."""
+        return ("name", "slug", *(name for name in SETTINGS if name != "name"))
+
+
+class MemberForm(forms.Form):
+    """An account, by its user name, and the role that it gets."""
+
+    username = forms.CharField(
+        label=_("User name"), max_length=150, widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+    role = forms.ChoiceField(label=_("Role"), choices=Role.choices)
+
+    def clean_username(self) -> User:
+        """Return the account of that name."""
+        user = User.objects.filter(username=self.cleaned_data["username"]).first()
+        if user is None:
+            raise forms.ValidationError(_("There is no account of this name."))
+        return user
+
+
+class RoleForm(forms.Form):
+    """Another role for a member."""
+
+    role = forms.ChoiceField(label=_("Role"), choices=Role.choices)
+
+
+class GuidelineForm(forms.Form):
+    """The next version of the guidelines, in Markdown."""
+
+    text = forms.CharField(
+        label=_("Guidelines"),
+        max_length=100_000,
+        widget=forms.Textarea(attrs={"rows": 16}),
+        help_text=_("Markdown. Publishing adds a version; judgements keep the one they followed."),
+    )
+
+
+class ImportForm(forms.Form):
+    """A file of JSON Lines."""
+
+    file = forms.FileField(label=_("File (JSON Lines)"))
+    source_name = forms.CharField(
+        label=_("Source"),
+        max_length=120,
+        required=False,
+        help_text=_("Names whoever made the rankings in the file. Empty: the file's name."),
+    )
+
+
+class FreezeForm(forms.Form):
+    """What a new snapshot holds."""
+
+    kind = forms.ChoiceField(label=_("Labels"), choices=Snapshot.Kind.choices)
+    tags = forms.MultipleChoiceField(
+        label=_("Tags"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("Prompts with any of these. None chosen: all prompts."),
+    )
+    annotator_kinds = forms.MultipleChoiceField(
+        label=_("Annotators"),
+        required=False,
+        choices=Annotator.Kind.choices,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("Labels by these alone. None chosen: by anybody."),
+    )
+    note = forms.CharField(label=_("Note"), max_length=200, required=False)
+
+    def __init__(self, *args: Any, tags: list[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if tags:
+            self.fields["tags"].choices = [(name, name) for name in tags]  # type: ignore[attr-defined]
+        else:
+            del self.fields["tags"]
+
+
+class ExportForm(forms.Form):
+    """The rows and the file type of an export."""
+
+    format = forms.ChoiceField(label=_("Rows"), choices=Export.Format.choices)
+    container = forms.ChoiceField(label=_("File type"), choices=Export.Container.choices)
+
+
+class OwnSettingsForm(forms.Form):
+    """A person's own time zone and language."""
+
+    time_zone = forms.CharField(
+        label=_("Time zone"),
+        max_length=64,
+        validators=[validate_time_zone],
+        widget=forms.TextInput(attrs={"list": "time-zones", "autocomplete": "off"}),
+        help_text=_("Your day begins at its midnight. For example Europe/Zurich."),
+    )
+    language = forms.ChoiceField(
+        label=_("Language"),
+        required=False,
+        choices=[("", _("as the browser asks")), *settings.LANGUAGES],
+    )
+
+
+def _number(data: QueryDict, name: str) -> int | None:
+    """Return a field as a whole number, None where it is empty or missing.
+
+    Raises InvalidInput for anything else.
+    """
+    text = data.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise InvalidInput(
+            "A number was expected.", errors={name: [f"{text[:20]!r} is no whole number."]}
+        ) from None
+
+
+def _events(data: QueryDict) -> list[Any]:
+    try:
+        events = json.loads(data.get("events") or "[]")
+    except ValueError:
+        events = None
+    if not isinstance(events, list):
+        raise InvalidInput("The event log is damaged.", errors={"events": ["No JSON list."]})
+    return events
+
+
+def submission_of(data: QueryDict) -> Submission:
+    """Return the ranking that a page sent: `rank-<position>` holds a rank from 1, equal ranks tie.
+
+    Nothing counts as placed but what was given a rank; the service refuses what is left out.
+    Raises InvalidInput, naming the field.
+    """
+    tiers: dict[int, list[int]] = {}
+    for position in range(MAX_CANDIDATES):
+        rank = _number(data, f"rank-{position}")
+        if rank is not None:
+            tiers.setdefault(rank, []).append(position)
+    return Submission(
+        verdict=data.get("verdict") or "ranked",
+        tiers=[tiers[rank] for rank in sorted(tiers)],
+        touched=bool(tiers),
+        comment=data.get("comment", ""),
+        active_ms=_number(data, "active_ms"),
+        events=_events(data),
+    )

@@ -1,0 +1,38 @@
+"""The pages of the labelling half."""
+
+from django.urls import path
+
+from labeling.views import accounts, compare, members, projects, prompts, snapshots
+
+app_name = "labeling"
+
+_PROJECT = "projects/<slug:slug>/"
+
+urlpatterns = [
+    path("login/", accounts.login, name="login"),
+    path("logout/", accounts.logout, name="logout"),
+    path("settings/", accounts.own_settings, name="own_settings"),
+    path("", projects.project_list, name="project_list"),
+    path("projects/new/", projects.project_new, name="project_new"),
+    path(_PROJECT, projects.project_detail, name="project_detail"),
+    path(f"{_PROJECT}settings/", projects.project_settings, name="project_settings"),
+    path(f"{_PROJECT}guidelines/", projects.guideline_list, name="guideline_list"),
+    path(f"{_PROJECT}log/", projects.audit_log, name="audit_log"),
+    path(f"{_PROJECT}members/", members.member_list, name="member_list"),
+    path(f"{_PROJECT}members/<int:pk>/role/", members.member_role, name="member_role"),
+    path(f"{_PROJECT}members/<int:pk>/remove/", members.member_remove, name="member_remove"),
+    path(f"{_PROJECT}prompts/", prompts.prompt_list, name="prompt_list"),
+    path(f"{_PROJECT}prompts/<int:pk>/", prompts.prompt_detail, name="prompt_detail"),
+    path(f"{_PROJECT}imports/", prompts.import_list, name="import_list"),
+    path(f"{_PROJECT}imports/<uuid:uid>/", prompts.import_detail, name="import_detail"),
+    path(f"{_PROJECT}compare/", compare.compare, name="compare"),
+    path(f"{_PROJECT}compare/submit/", compare.compare_submit, name="compare_submit"),
+    path(f"{_PROJECT}compare/skip/", compare.compare_skip, name="compare_skip"),
+    path(f"{_PROJECT}compare/renew/", compare.compare_renew, name="compare_renew"),
+    path(f"{_PROJECT}snapshots/", snapshots.snapshot_list, name="snapshot_list"),
+    path(f"{_PROJECT}snapshots/<int:number>/", snapshots.snapshot_detail, name="snapshot_detail"),
+    path(f"{_PROJECT}snapshots/<int:number>/exports/", snapshots.export_list, name="export_list"),
+    path(
+        f"{_PROJECT}exports/<uuid:uid>/download/", snapshots.export_download, name="export_download"
+    ),
+]

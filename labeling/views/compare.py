@@ -1,0 +1,173 @@
+"""The ranking page. Its POST writes a judgement and answers with the next card."""
+
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.middleware.csrf import get_token
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from labeling.exceptions import InvalidInput, NotFound, PrefloopError
+from labeling.forms import submission_of
+from labeling.models import Guideline, Project
+from labeling.selectors.progress import own_progress
+from labeling.selectors.queue import Card, queue_size
+from labeling.services.assignments import claim_next, renew_lease, skip_assignment
+from labeling.services.judgements import submit_and_claim
+from labeling.views.access import reader, signed_in, wants_piece
+
+
+@dataclass(frozen=True)
+class CardContext:
+    """What the card's template needs and nothing that costs a query."""
+
+    card: Card | None
+    project: Project
+    error: PrefloopError | None = None
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the template's variables; each rendering carries an idempotency key of its own."""
+        context: dict[str, object] = {
+            "card": self.card,
+            "project": self.project,
+            "error": self.error,
+        }
+        if self.card is not None:
+            left = self.card.expires_at - timezone.now()
+            context |= {
+                "key": uuid4().hex,
+                "ranks": range(1, len(self.card.candidates) + 1),
+                "lease_s": int(left.total_seconds()),
+            }
+        return context
+
+
+def _project(slug: str) -> Project:
+    """Return the project; whether the reader may judge in it is asked by the service."""
+    project = Project.objects.filter(slug=slug).first()
+    if project is None:
+        raise NotFound("There is no such project, or you are no member of it.")
+    return project
+
+
+def _piece(request: HttpRequest, context: CardContext, status: int = 200) -> HttpResponse:
+    """Render the card alone, without context processors: this answer is on the hot path."""
+    variables = context.as_dict() | {"csrf_token": get_token(request)}
+    html = render_to_string("labeling/_compare_card.html", variables)
+    response = HttpResponse(html, status=status)
+    patch_vary_headers(response, ["HX-Request"])
+    return response
+
+
+def _page(request: HttpRequest, context: CardContext, status: int = 200) -> HttpResponse:
+    card, project = context.card, context.project
+    done = card.done_today if card else own_progress(reader(request), project).done_today
+    variables = context.as_dict() | {
+        "done_today": done,
+        "queue_size": queue_size(project),
+        "guideline": Guideline.objects.filter(project=project).order_by("-version").first(),
+        "words": _words(),
+    }
+    response = render(request, "labeling/compare.html", variables, status=status)
+    patch_vary_headers(response, ["HX-Request"])
+    return response
+
+
+def _words() -> dict[str, str]:
+    """Return the sentences that the page's script says, in the reader's language."""
+    return {
+        "card": _("New comparison: {count} replies."),
+        "placed": _("Reply {reply} placed at rank {rank}."),
+        "tied": _("Reply {reply} placed at rank {rank}, tied with {others}."),
+        "unplaced": _("Reply {reply} taken back: not placed."),
+        "missing": _("Not placed yet: {replies}."),
+        "ready": _("All placed. Press Enter to submit."),
+        "sending": _("Sending …"),
+        "offline": _(
+            "Not sent: the server can't be reached. Your ranking is kept and will be sent again."
+        ),
+        "signed_out": _(
+            "You are signed out. Your ranking is kept: sign in in another tab, then press Enter."
+        ),
+        "lost": _(
+            "Your lease on this comparison has ended. You can still submit: the ranking is kept."
+        ),
+        "empty": _("Nothing is left to rank."),
+        "draft": _("Your unfinished ranking is back."),
+    }
+
+
+@require_GET
+@signed_in
+def compare(request: HttpRequest, slug: str) -> HttpResponseBase:
+    """Lease the next comparison to the reader and show it."""
+    project = _project(slug)
+    context = CardContext(claim_next(actor=reader(request), project=project), project)
+    return _piece(request, context) if wants_piece(request) else _page(request, context)
+
+
+@require_POST
+@signed_in
+def compare_submit(request: HttpRequest, slug: str) -> HttpResponseBase:
+    """Write the judgement and answer with the next card; without a script, lead to it."""
+    project = _project(slug)
+    try:
+        _judgement, card = submit_and_claim(
+            actor=reader(request),
+            project=project,
+            assignment_uid=_assignment_uid(request),
+            submission=submission_of(request.POST),
+            idempotency_key=request.POST.get("key", ""),
+        )
+    except InvalidInput as error:
+        return _same_card(request, project, error)
+    return _next(request, CardContext(card, project))
+
+
+@require_POST
+@signed_in
+def compare_skip(request: HttpRequest, slug: str) -> HttpResponseBase:
+    """Give the comparison back with a reason and answer with the next card."""
+    project = _project(slug)
+    reason = request.POST.get("note", "").strip() or request.POST.get("reason", "")
+    try:
+        skip_assignment(
+            actor=reader(request), assignment_uid=_assignment_uid(request), reason=reason
+        )
+    except InvalidInput as error:
+        return _same_card(request, project, error)
+    return _next(request, CardContext(claim_next(actor=reader(request), project=project), project))
+
+
+@require_POST
+@signed_in
+def compare_renew(request: HttpRequest, slug: str) -> HttpResponseBase:
+    """Put off the end of the reader's lease; 409 when it was lost."""
+    renew_lease(actor=reader(request), assignment_uid=_assignment_uid(request))
+    return HttpResponse(status=204)
+
+
+def _assignment_uid(request: HttpRequest) -> UUID:
+    try:
+        return UUID(request.POST.get("assignment", ""))
+    except ValueError:
+        raise NotFound("There is no such assignment, or it is not yours.") from None
+
+
+def _next(request: HttpRequest, context: CardContext) -> HttpResponse:
+    if wants_piece(request):
+        return _piece(request, context)
+    return redirect("labeling:compare", slug=context.project.slug)
+
+
+def _same_card(request: HttpRequest, project: Project, error: PrefloopError) -> HttpResponse:
+    """Show the card again with what was wrong: the lease is still the reader's."""
+    card = claim_next(actor=reader(request), project=project)
+    context = CardContext(card, project, error)
+    render_as = _piece if wants_piece(request) else _page
+    return render_as(request, context, status=error.status)

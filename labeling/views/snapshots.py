@@ -1,0 +1,115 @@
+"""Snapshots: frozen from the queue's labels, read, and exported to files."""
+
+from functools import partial
+from pathlib import Path
+
+from django.db import transaction
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.views.decorators.http import require_GET, require_http_methods
+
+from labeling import tasks
+from labeling.exceptions import NotFound, PrefloopError
+from labeling.forms import ExportForm, FreezeForm, refuse
+from labeling.models import Export, Project, Snapshot, Tag
+from labeling.services.exports import request_export
+from labeling.services.snapshots import freeze_snapshot
+from labeling.views.access import answer, go_to, project_for, reader, signed_in, wants_piece
+
+_LIVE = (Export.State.QUEUED, Export.State.RUNNING)
+
+
+def _snapshot(project: Project, number: int) -> Snapshot:
+    found = Snapshot.objects.filter(project=project, number=number)
+    snapshot = found.select_related("created_by").first()
+    if snapshot is None:
+        raise NotFound("There is no such snapshot in this project.")
+    return snapshot
+
+
+def _freeze_form(project: Project, request: HttpRequest) -> FreezeForm:
+    names = list(Tag.objects.filter(project=project).values_list("name", flat=True))
+    return FreezeForm(request.POST or None, tags=names)
+
+
+@require_http_methods(["GET", "POST"])
+@signed_in
+def snapshot_list(request: HttpRequest, slug: str) -> HttpResponseBase:
+    """Show the project's snapshots; freeze another."""
+    deed = "snapshot.freeze" if request.method == "POST" else "snapshot.view"
+    project = project_for(request, slug, deed)
+    form = _freeze_form(project, request)
+    if request.method == "POST" and form.is_valid():
+        try:
+            snapshot = freeze_snapshot(actor=reader(request), project=project, **form.cleaned_data)
+        except PrefloopError as error:
+            refuse(form, error)
+        else:
+            return go_to(request, "labeling:snapshot_detail", slug, snapshot.number)
+    rows = Snapshot.objects.filter(project=project).select_related("created_by")
+    context = {"project": project, "snapshots": rows, "form": form}
+    status = 422 if form.errors else 200
+    page, piece = "labeling/snapshot_list.html", "labeling/_freeze_form.html"
+    return answer(request, page, piece, context, status)
+
+
+def _exports(project: Project, snapshot: Snapshot, form: ExportForm) -> dict[str, object]:
+    rows = list(snapshot.exports.order_by("-id"))
+    live = any(export.state in _LIVE for export in rows)
+    return {
+        "project": project,
+        "snapshot": snapshot,
+        "exports": rows,
+        "live": live,
+        "export_form": form,
+    }
+
+
+@require_GET
+@signed_in
+def snapshot_detail(request: HttpRequest, slug: str, number: int) -> HttpResponseBase:
+    """Show what a snapshot holds, what was left out and why, and its exports."""
+    project = project_for(request, slug, "snapshot.view")
+    snapshot = _snapshot(project, number)
+    context = _exports(project, snapshot, ExportForm()) | {
+        "redactions": snapshot.redactions.order_by("id"),
+    }
+    return render(request, "labeling/snapshot_detail.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@signed_in
+def export_list(request: HttpRequest, slug: str, number: int) -> HttpResponseBase:
+    """Show a snapshot's exports (the piece asks again while one is live); request another."""
+    project = project_for(request, slug, "snapshot.export")
+    snapshot = _snapshot(project, number)
+    form = ExportForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        export = request_export(actor=reader(request), snapshot=snapshot, **form.cleaned_data)
+        transaction.on_commit(partial(tasks.write_export.delay, export.pk))
+        form = ExportForm()
+        if not wants_piece(request):
+            return go_to(request, "labeling:snapshot_detail", slug, number)
+    return _exports_answer(request, _exports(project, snapshot, form), form)
+
+
+def _exports_answer(
+    request: HttpRequest, context: dict[str, object], form: ExportForm
+) -> HttpResponse:
+    status = 422 if form.errors else 200
+    page, piece = "labeling/snapshot_detail.html", "labeling/_export_list.html"
+    return answer(request, page, piece, context, status)
+
+
+@require_GET
+@signed_in
+def export_download(request: HttpRequest, slug: str, uid: str) -> HttpResponseBase:
+    """Hand out an export's file."""
+    project = project_for(request, slug, "snapshot.export")
+    export = Export.objects.filter(snapshot__project=project, uid=uid).first()
+    if export is None or export.state != Export.State.READY:
+        raise NotFound("There is no such export, or it is not ready yet.")
+    path = Path(export.path)
+    if not path.is_file():
+        raise NotFound("The export's file is gone from this server. Request it again.")
+    return FileResponse(path.open("rb"), as_attachment=True, filename=path.name)
