@@ -83,9 +83,11 @@ def write_export(*, export_id: int) -> Export:
     export = Export.objects.select_related("snapshot__project").get(pk=export_id)
     if not claimed:
         return export
-    if hash_of(export.snapshot) != export.snapshot.sha256:
-        fail_export(export_id=export_id, error="The rows differ from what was frozen.")
-        raise SnapshotChanged("The rows differ from what was frozen.")
+    try:
+        checked(export.snapshot)
+    except SnapshotChanged as error:
+        fail_export(export_id=export_id, error=error.message)
+        raise
     path = export_path(export)
     export.rows, export.sha256 = write_file(
         path, rows_of(export.snapshot, export.format), export.container
@@ -95,6 +97,13 @@ def write_export(*, export_id: int) -> Export:
     export.finished_at = timezone.now()
     export.save()
     return export
+
+
+def checked(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot if its rows still give its hash; raise SnapshotChanged if they don't."""
+    if hash_of(snapshot) != snapshot.sha256:
+        raise SnapshotChanged("The rows differ from what was frozen: restore the database.")
+    return snapshot
 
 
 def fail_export(*, export_id: int, error: str) -> None:
