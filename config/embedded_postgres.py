@@ -117,11 +117,12 @@ def start(var_dir: Path, *, settings: Mapping[str, str] | None = None) -> "subpr
     make_folders(cluster)
     with _lock(cluster) as lock:
         binaries = postgres_binaries.find()
-        _make_cluster(cluster, binaries)
+        wanted = {**_SETTINGS, **(settings or {})}
+        _make_cluster(cluster, binaries, flush=wanted.get("fsync") != "off")
         # We hold the lock that every process of this cluster inherits: the file is a leftover,
         # and its process number may by now be another program's.
         (cluster.data / "postmaster.pid").unlink(missing_ok=True)
-        process = _spawn(cluster, binaries, {**_SETTINGS, **(settings or {})}, lock)
+        process = _spawn(cluster, binaries, wanted, lock)
     try:
         _wait_until_ready(cluster, process)
     except BaseException:
@@ -203,7 +204,7 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def _make_cluster(cluster: Cluster, binaries: Path) -> None:
+def _make_cluster(cluster: Cluster, binaries: Path, *, flush: bool) -> None:
     if cluster.data.exists():
         _check_version(cluster)
         return
@@ -213,12 +214,11 @@ def _make_cluster(cluster: Cluster, binaries: Path) -> None:
         *("--pgdata", str(draft), "--username", _SUPERUSER, "--auth", "trust"),
         *("--encoding", "UTF8", "--locale", "C"),
         *("--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"),
-        *("--no-sync", "--no-instructions"),
+        *("--no-instructions", *([] if flush else ["--no-sync"])),
     ]
     done = _run(cluster, [str(binaries / "initdb"), *arguments])
     if done.returncode:
         raise PostgresError(f"No database cluster could be made in {draft}:\n{done.stdout}")
-    os.sync()
     draft.rename(cluster.data)
 
 

@@ -5,13 +5,14 @@ Run by the supervisor before it starts anything else: `python -m config.prepare`
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 import django
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 
@@ -49,7 +50,10 @@ def main() -> None:
     """Prepare everything that the processes of the application expect to find."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
-    migrate()
+    try:
+        migrate()
+    except OperationalError as error:
+        sys.exit(f"The database does not answer (DATABASE_URL says where it is): {error}")
     collect_static()
     connection.close()
     connection.close_pool()  # type: ignore[attr-defined]
