@@ -1,0 +1,232 @@
+"""`manage.py seed_demo`: the demo world, its accounts, its base policy, and a queue to rank.
+
+The base policy is trained from scratch by the workers, through the same services and recipes as
+any other run: first on the unrelated corpus, then on replies half good and half bad.
+"""
+
+import json
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from labeling.demo.world import (
+    WORLD_VERSION,
+    held_out,
+    mixed_demonstrations,
+    pretraining_demonstrations,
+    prompts,
+)
+from labeling.models import Comparison, ImportBatch, Project, Role, Snapshot, User
+from labeling.services.accounts import create_user
+from labeling.services.imports import create_import, run_import
+from labeling.services.projects import create_project, publish_guideline, set_member
+from labeling.services.snapshots import freeze_snapshot
+from training import demo_presets, tasks
+from training.models import ModelVersion, TrainingRun
+from training.services.runs import create_run
+from training.services.sampling import create_sampling_run
+
+SLUG = "demo"
+PASSWORD = "rank-then-train"  # noqa: S105 - printed on purpose: the demo listens on loopback
+ACCOUNTS = ("admin", "owner", "manager", "annotator", "viewer")
+LABELLED = "world"
+HELD_OUT = "held-out"
+PRETRAINING = "pretraining"
+PRETRAINING_ROWS = 1500
+SAMPLED_PROMPTS = 120
+POLL_S = 0.5
+
+GUIDELINE = """Rank the replies from the most to the least helpful.
+
+- A good reply is **polite**, stays **on topic** and tells what to do in **concrete steps**.
+- A bad one is curt, rude, off topic, vague or repeats itself.
+- Equally good replies share a rank. Skip what you can't judge.
+"""
+
+
+class Command(BaseCommand):
+    """Does what is not there yet, so that an interrupted start simply goes on."""
+
+    help = "Set up the demo: accounts, prompts, a base policy trained by the workers, a queue."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Describe the options."""
+        parser.add_argument("--seed", type=int, default=1)
+        parser.add_argument(
+            "--inline",
+            action="store_true",
+            help="run the recipes from this process instead of through the workers",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Seed, step by step, and print the logins."""
+        self.inline: bool = options["inline"]
+        seed: int = options["seed"]
+        project = self._project(self._accounts())
+        self._world(project, seed)
+        policy = self._policy(project, seed)
+        self._queue(project, policy, seed)
+        self.stdout.write("Logins, all with the password " + PASSWORD + ":")
+        self.stdout.write("  " + "  ".join(ACCOUNTS))
+
+    def _say(self, text: str, *, ending: str = "\n") -> None:
+        self.stdout.write(text, ending=ending)
+        self.stdout.flush()
+
+    def _accounts(self) -> dict[str, User]:
+        """Return one account of each role, made at the first start."""
+        people = {user.username: user for user in User.objects.filter(username__in=ACCOUNTS)}
+        for name in ACCOUNTS:
+            if name not in people:
+                people[name] = create_user(
+                    actor=None, username=name, password=PASSWORD, is_site_admin=name == "admin"
+                )
+        return people
+
+    def _project(self, people: dict[str, User]) -> Project:
+        project = Project.objects.filter(slug=SLUG).first()
+        if project is not None:
+            return project
+        with transaction.atomic():
+            project = create_project(
+                actor=people["owner"],
+                name="Demo world",
+                slug=SLUG,
+                description="Short questions about everyday things, answered by a tiny policy.",
+                candidates_per_comparison=4,
+                overlap=3,
+            )
+            publish_guideline(actor=people["manager"], project=project, text=GUIDELINE)
+            for role in (Role.MANAGER, Role.ANNOTATOR, Role.VIEWER):
+                set_member(
+                    actor=people["owner"], project=project, user=people[role.value], role=role
+                )
+        return project
+
+    def _world(self, project: Project, seed: int) -> None:
+        """Import the world's prompts and both sets of demonstrations, as a file would be."""
+        if ImportBatch.objects.filter(project=project, state=ImportBatch.State.SUCCEEDED).exists():
+            return
+        self._say(f"Importing the demo world {WORLD_VERSION[:12]} ...")
+        text = "\n".join(json.dumps(row) for row in world_rows(seed)) + "\n"
+        batch = create_import(
+            actor=self._owner(project),
+            project=project,
+            file_name="demo-world.jsonl",
+            chunks=[text.encode()],
+        )
+        batch = run_import(batch_id=batch.pk)
+        if batch.state != ImportBatch.State.SUCCEEDED:
+            raise CommandError(f"The demo world was refused: {batch.report}")
+
+    def _owner(self, project: Project) -> User:
+        return project.memberships.select_related("user").get(user__username="owner").user
+
+    def _policy(self, project: Project, seed: int) -> ModelVersion:
+        pretrained = self._model(
+            project, "demo-pretrained", PRETRAINING, demo_presets.PRETRAIN_CONFIG, None, seed
+        )
+        return self._model(
+            project, "demo-policy", LABELLED, demo_presets.BASE_SFT_CONFIG, pretrained, seed
+        )
+
+    def _model(
+        self,
+        project: Project,
+        name: str,
+        tag: str,
+        config: dict[str, Any],
+        base: ModelVersion | None,
+        seed: int,
+    ) -> ModelVersion:
+        """Return the model of that name, trained now on the demonstrations of a tag if need be."""
+        found = ModelVersion.objects.filter(project=project, name=name).order_by("version").first()
+        if found is not None:
+            return found
+        run = TrainingRun.objects.filter(
+            project=project, name=name, state__in=["queued", "running"]
+        ).first()
+        if run is None:
+            owner = self._owner(project)
+            with transaction.atomic():
+                snapshot = freeze_snapshot(
+                    actor=owner,
+                    project=project,
+                    kind=Snapshot.Kind.DEMONSTRATIONS,
+                    note=f"demonstrations of {tag}",
+                    tags=[tag],
+                )
+                run = create_run(
+                    actor=owner,
+                    project=project,
+                    recipe="sft",
+                    snapshot=snapshot,
+                    base_model=base,
+                    config=config,
+                    seed=seed,
+                    name=name,
+                )
+        self._follow(run, f"Training {name}")
+        return ModelVersion.objects.get(run=run)
+
+    def _queue(self, project: Project, policy: ModelVersion, seed: int) -> None:
+        """Sample the base policy and queue its replies, unless that was done."""
+        if Comparison.objects.filter(project=project).exists():
+            return
+        run = TrainingRun.objects.filter(
+            project=project, recipe="sample", state__in=["queued", "running"]
+        ).first()
+        if run is None:
+            run = create_sampling_run(
+                actor=self._owner(project),
+                project=project,
+                model=policy,
+                config=demo_presets.SAMPLE_CONFIG,
+                seed=seed,
+                tags=[LABELLED],
+                exclude_tags=[HELD_OUT],
+                limit=SAMPLED_PROMPTS,
+                overlap=project.overlap,
+            )
+        self._follow(run, "Sampling the queue")
+
+    def _follow(self, run: TrainingRun, what: str) -> None:
+        """Wait for a run, telling how far it is; raise CommandError if it doesn't succeed."""
+        started = time.monotonic()
+        (tasks.train if self.inline else tasks.ring)(run.pk)
+        shown = -1
+        while run.is_live:
+            share = 100 * run.step // run.total_steps if run.total_steps else 0
+            if share // 10 != shown:
+                shown = share // 10
+                self._say(f"  {what}: {share} %")
+            time.sleep(POLL_S)
+            run.refresh_from_db()
+        run.refresh_from_db()
+        if run.state != TrainingRun.State.SUCCEEDED:
+            raise CommandError(f"{what} ended as {run.state}: {run.error}\n{run.log_tail}")
+        self._say(f"  {what}: done in {time.monotonic() - started:.0f} s")
+
+
+def world_rows(seed: int) -> list[dict[str, Any]]:
+    """Return the demo world as lines of an import: prompts with tags and demonstrations."""
+    shown: dict[str, list[str]] = {}
+    for prompt, reply in mixed_demonstrations(seed):
+        shown.setdefault(prompt.key, []).append(reply)
+    rows: list[dict[str, Any]] = [
+        {
+            "external_id": prompt.key,
+            "prompt": prompt.messages,
+            "tags": [LABELLED, *prompt.tags, *([HELD_OUT] if held_out(prompt) else [])],
+            "demonstrations": shown.get(prompt.key, []),
+        }
+        for prompt in prompts()
+    ]
+    rows += [
+        {"prompt": messages, "tags": [PRETRAINING], "demonstrations": [reply]}
+        for messages, reply in pretraining_demonstrations(seed, PRETRAINING_ROWS)
+    ]
+    return rows
