@@ -114,22 +114,24 @@ def _beat(follower: Follower, ended: threading.Event) -> None:
 
 
 def prepare(attempt: RunAttempt) -> None:
-    """Write what the recipe needs into the run's folder, unless it has already finished there."""
+    """Write what the recipe needs into the run's folder, unless it has already succeeded there."""
     run = attempt.run
-    if rundir.read_result(run.folder) is None:
-        digest = rundir.prepare(
-            run.folder,
-            recipe=run.recipe,
-            config=run.config,
-            inputs=_inputs(run.base_model),
-            rows=input_rows(run),
-            seed=run.seed,
-            run_id=str(run.uid),
-            attempt=attempt.number,
-            git_commit=git_commit() or None,
-        )
-        versions = rundir.read_json(run.folder / rundir.VERSIONS)
-        attempts.record_inputs(attempt=attempt, data_sha256=digest, versions=versions)
+    result = rundir.read_result(run.folder)
+    if result is not None and result.get("status") == "succeeded":
+        return
+    digest = rundir.prepare(
+        run.folder,
+        recipe=run.recipe,
+        config=run.config,
+        inputs=_inputs(run.base_model),
+        rows=input_rows(run),
+        seed=run.seed,
+        run_id=str(run.uid),
+        attempt=attempt.number,
+        git_commit=git_commit() or None,
+    )
+    versions = rundir.read_json(run.folder / rundir.VERSIONS)
+    attempts.record_inputs(attempt=attempt, data_sha256=digest, versions=versions)
 
 
 def _inputs(model: ModelVersion | None) -> dict[str, dict[str, str]]:

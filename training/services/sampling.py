@@ -26,6 +26,8 @@ from training.services.attempts import storable
 from training.services.runs import MAX_SEED, resolve_config
 
 MAX_OVERLAP = 50
+# What a source keeps of a sample beside the columns it has of its own.
+_KEPT_SETTINGS = ("top_k", "candidate", "tokens", "prompt_tokens", "model_logprob")
 
 
 @transaction.atomic
@@ -132,7 +134,7 @@ def read_samples(folder: Path, model: ModelVersion) -> Iterator[Sample]:
                 top_p=row.get("top_p"),
                 max_new_tokens=row.get("max_new_tokens"),
                 logprob=row.get("logprob"),
-                sampling=row.get("sampling", {}),
+                sampling={name: row[name] for name in _KEPT_SETTINGS if name in row},
             )
 
 
