@@ -15,7 +15,7 @@ import pytest
 
 from config import supervisor
 from config.bind import Bind, BindError, answers, choose_bind
-from tests.stack import free_port, running_stack
+from tests.stack import LiveStack, free_port, running_stack
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -207,11 +207,11 @@ def _family(pid: int) -> list[psutil.Process]:
     return list(psutil.Process(pid).children(recursive=True))
 
 
-def _supervise(var_dir: Path, what: str = "serve") -> "subprocess.CompletedProcess[str]":
+def _supervise(stack: LiveStack, what: str = "serve") -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "config.supervisor", what],
         cwd=REPOSITORY,
-        env={**os.environ, "PREFLOOP_VAR": str(var_dir), "PREFLOOP_BIND": f"[::1]:{free_port()}"},
+        env={**stack.environment, "PREFLOOP_BIND": f"127.0.0.1:{free_port()}"},
         capture_output=True,
         text=True,
         timeout=60,
@@ -224,10 +224,10 @@ def test_supervisor_serves_heals_and_stops_everything() -> None:
         names = " ".join(" ".join(process.cmdline()) for process in _family(stack.process.pid))
         for part in ("gunicorn", "--queues default", "--queues gpu", "beat", "/bin/postgres"):
             assert part in names
-        second = _supervise(stack.var_dir)
+        second = _supervise(stack)
         assert second.returncode == 1
         assert "already running" in second.stdout
-        refused = _supervise(stack.var_dir, "reset")
+        refused = _supervise(stack, "reset")
         assert refused.returncode == 1
         assert "stop it first" in refused.stdout
         web = next(one for one in _family(stack.process.pid) if "gunicorn" in one.cmdline())
