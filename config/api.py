@@ -19,19 +19,26 @@ class StablePagination(PageNumberPagination):
     max_page_size = 200
 
 
+def _joined(prefix: str, key: str | int) -> str:
+    """Return the name of a part: a field after a dot, a place in a list in brackets."""
+    if isinstance(key, int):
+        return f"{prefix}[{key}]"
+    return f"{prefix}.{key}" if prefix else str(key)
+
+
 def _as_lists(detail: Any, prefix: str = "") -> dict[str, list[str]]:
     """Return REST framework's nested details as `{field: [sentences]}`."""
     if isinstance(detail, dict):
         flat: dict[str, list[str]] = {}
         for key, value in detail.items():
-            flat.update(_as_lists(value, f"{prefix}.{key}" if prefix else str(key)))
+            flat.update(_as_lists(value, _joined(prefix, key)))
         return flat
     if isinstance(detail, list):
         if all(not isinstance(item, dict | list) for item in detail):
             return {prefix or "body": [str(item) for item in detail]}
         flat = {}
         for number, item in enumerate(detail):
-            flat.update(_as_lists(item, f"{prefix}[{number}]"))
+            flat.update(_as_lists(item, _joined(prefix, number)))
         return flat
     return {prefix or "body": [str(detail)]}
 

@@ -55,9 +55,9 @@ class SnapshotView(ApiView):
     """One snapshot."""
 
     @extend_schema(operation_id="snapshots_read", responses=answers(SnapshotSerializer))
-    def get(self, request: Request, pk: int) -> Response:
+    def get(self, request: Request, snapshot_id: int) -> Response:
         """Read a snapshot's counts, drops and hash."""
-        rows = Snapshot.objects.filter(pk=pk).select_related("project")
+        rows = Snapshot.objects.filter(pk=snapshot_id).select_related("project")
         return Response(SnapshotSerializer(self.reach(rows, "snapshot.view", "project")).data)
 
 
@@ -65,18 +65,20 @@ class ExportListView(PagedView):
     """The exports of a snapshot."""
 
     @extend_schema(operation_id="exports_list", responses=answers(ExportSerializer(many=True)))
-    def get(self, request: Request, pk: int) -> Response:
+    def get(self, request: Request, snapshot_id: int) -> Response:
         """List the exports, newest first."""
-        return self.page(Export.objects.filter(snapshot=self._snapshot(pk)), ExportSerializer)
+        return self.page(
+            Export.objects.filter(snapshot=self._snapshot(snapshot_id)), ExportSerializer
+        )
 
     @extend_schema(
         operation_id="exports_create",
         request=ExportInput,
         responses=answers(ExportSerializer, 202),
     )
-    def post(self, request: Request, pk: int) -> Response:
+    def post(self, request: Request, snapshot_id: int) -> Response:
         """Have a file made; poll the address in `Location` until it is ready."""
-        snapshot = self._snapshot(pk)
+        snapshot = self._snapshot(snapshot_id)
         given = ExportInput(data=request.data)
         given.is_valid(raise_exception=True)
         export = request_export(actor=self.actor, snapshot=snapshot, **given.validated_data)
@@ -84,8 +86,8 @@ class ExportListView(PagedView):
         location = reverse("labeling_api:export", args=[export.uid])
         return Response(ExportSerializer(export).data, status=202, headers={"Location": location})
 
-    def _snapshot(self, pk: int) -> Snapshot:
-        rows = Snapshot.objects.filter(pk=pk).select_related("project")
+    def _snapshot(self, snapshot_id: int) -> Snapshot:
+        rows = Snapshot.objects.filter(pk=snapshot_id).select_related("project")
         return self.reach(rows, "snapshot.export", "project")
 
 

@@ -36,8 +36,10 @@ urlpatterns = [
     path("assignments/<uuid:uid>/skip/", assignments.SkipView.as_view(), name="skip"),
     path("assignments/<uuid:uid>/renew/", assignments.RenewView.as_view(), name="renew"),
     path("projects/<slug:slug>/snapshots/", snapshots.SnapshotListView.as_view(), name="snapshots"),
-    path("snapshots/<int:pk>/", snapshots.SnapshotView.as_view(), name="snapshot"),
-    path("snapshots/<int:pk>/exports/", snapshots.ExportListView.as_view(), name="exports"),
+    path("snapshots/<int:snapshot_id>/", snapshots.SnapshotView.as_view(), name="snapshot"),
+    path(
+        "snapshots/<int:snapshot_id>/exports/", snapshots.ExportListView.as_view(), name="exports"
+    ),
     path("exports/<uuid:uid>/", snapshots.ExportView.as_view(), name="export"),
     path("exports/<uuid:uid>/download/", snapshots.DownloadView.as_view(), name="download"),
 ]
