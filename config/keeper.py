@@ -17,7 +17,7 @@ from config.processes import adopt_orphans, death_signal
 
 Say = Callable[[str], None]
 
-_STOP_GRACE_S = 5.0
+_STOP_GRACE_S = 8.0
 _KILL_GRACE_S = 2.0
 # A training run watches its parent and writes a checkpoint when that is gone; then it must go.
 _ORPHAN_GRACE_S = 4.0
