@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext_lazy as _
 
+from labeling.domain.content import text_of
 from labeling.models import Project
 from labeling.permissions import ALLOWED, role_in
 
@@ -77,3 +78,9 @@ def badge_of(state: str) -> str:
     if state in {"refused", "failed", "withdrawn"}:
         return "bad"
     return "busy" if state in {"queued", "running", "open"} else ""
+
+
+@register.filter
+def last_text(messages: list[dict[str, Any]]) -> str:
+    """Return the text of a conversation's last message, for lists."""
+    return text_of(messages[-1]) if messages else ""

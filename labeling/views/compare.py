@@ -87,7 +87,8 @@ def _words() -> dict[str, str]:
         "unplaced": _("Reply {reply} taken back: not placed."),
         "missing": _("Not placed yet: {replies}."),
         "ready": _("All placed. Press Enter to submit."),
-        "sending": _("Sending …"),
+        "count": _("{placed} of {count} placed"),
+        "failed": _("Not saved (error {status}). Your ranking is kept: try again."),
         "offline": _(
             "Not sent: the server can't be reached. Your ranking is kept and will be sent again."
         ),
@@ -134,7 +135,8 @@ def compare_submit(request: HttpRequest, slug: str) -> HttpResponseBase:
 def compare_skip(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Give the comparison back with a reason and answer with the next card."""
     project = _project(slug)
-    reason = request.POST.get("note", "").strip() or request.POST.get("reason", "")
+    said = (request.POST.get("reason", ""), request.POST.get("note", "").strip())
+    reason = ": ".join(part for part in said if part)
     try:
         skip_assignment(
             actor=reader(request), assignment_uid=_assignment_uid(request), reason=reason

@@ -4,14 +4,14 @@ from functools import partial
 from pathlib import Path
 
 from django.db import transaction
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import FileResponse, HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from labeling import tasks
 from labeling.exceptions import NotFound, PrefloopError
 from labeling.forms import ExportForm, FreezeForm, refuse
-from labeling.models import Export, Project, Snapshot, Tag
+from labeling.models import Export, Project, Snapshot, SnapshotItem, Tag
 from labeling.services.exports import request_export
 from labeling.services.snapshots import freeze_snapshot
 from labeling.views.access import answer, go_to, project_for, reader, signed_in, wants_piece
@@ -53,14 +53,21 @@ def snapshot_list(request: HttpRequest, slug: str) -> HttpResponseBase:
     return answer(request, page, piece, context, status)
 
 
-def _exports(project: Project, snapshot: Snapshot, form: ExportForm) -> dict[str, object]:
-    rows = list(snapshot.exports.order_by("-id"))
-    live = any(export.state in _LIVE for export in rows)
+def _detail(project: Project, snapshot: Snapshot, form: ExportForm) -> dict[str, object]:
+    """Return what the page of a snapshot and its pieces show."""
+    exports = list(snapshot.exports.order_by("-id"))
+    by_split = snapshot.counts.get("splits", {})
     return {
         "project": project,
         "snapshot": snapshot,
-        "exports": rows,
-        "live": live,
+        "splits": [
+            {"label": label, **by_split[value]}
+            for value, label in SnapshotItem.Split.choices
+            if value in by_split
+        ],
+        "redactions": snapshot.redactions.order_by("id"),
+        "exports": exports,
+        "live": any(export.state in _LIVE for export in exports),
         "export_form": form,
     }
 
@@ -70,35 +77,30 @@ def _exports(project: Project, snapshot: Snapshot, form: ExportForm) -> dict[str
 def snapshot_detail(request: HttpRequest, slug: str, number: int) -> HttpResponseBase:
     """Show what a snapshot holds, what was left out and why, and its exports."""
     project = project_for(request, slug, "snapshot.view")
-    snapshot = _snapshot(project, number)
-    context = _exports(project, snapshot, ExportForm()) | {
-        "redactions": snapshot.redactions.order_by("id"),
-    }
+    context = _detail(project, _snapshot(project, number), ExportForm())
     return render(request, "labeling/snapshot_detail.html", context)
 
 
 @require_http_methods(["GET", "POST"])
 @signed_in
 def export_list(request: HttpRequest, slug: str, number: int) -> HttpResponseBase:
-    """Show a snapshot's exports (the piece asks again while one is live); request another."""
+    """Show how far a snapshot's exports are, which the piece asks while one is live; add one."""
     project = project_for(request, slug, "snapshot.export")
     snapshot = _snapshot(project, number)
-    form = ExportForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        export = request_export(actor=reader(request), snapshot=snapshot, **form.cleaned_data)
-        transaction.on_commit(partial(tasks.write_export.delay, export.pk))
-        form = ExportForm()
-        if not wants_piece(request):
-            return go_to(request, "labeling:snapshot_detail", slug, number)
-    return _exports_answer(request, _exports(project, snapshot, form), form)
-
-
-def _exports_answer(
-    request: HttpRequest, context: dict[str, object], form: ExportForm
-) -> HttpResponse:
-    status = 422 if form.errors else 200
-    page, piece = "labeling/snapshot_detail.html", "labeling/_export_list.html"
-    return answer(request, page, piece, context, status)
+    page = "labeling/snapshot_detail.html"
+    if request.method == "GET":
+        context = _detail(project, snapshot, ExportForm())
+        return answer(request, page, "labeling/_export_rows.html", context)
+    form = ExportForm(request.POST)
+    if not form.is_valid():
+        context = _detail(project, snapshot, form)
+        return answer(request, page, "labeling/_export_list.html", context, status=422)
+    export = request_export(actor=reader(request), snapshot=snapshot, **form.cleaned_data)
+    transaction.on_commit(partial(tasks.write_export.delay, export.pk))
+    if not wants_piece(request):
+        return go_to(request, "labeling:snapshot_detail", slug, number)
+    context = _detail(project, snapshot, ExportForm())
+    return answer(request, page, "labeling/_export_list.html", context)
 
 
 @require_GET
