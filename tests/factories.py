@@ -55,22 +55,33 @@ def _message(role: str, text: str) -> list[dict[str, Any]]:
     return [{"role": role, "content": [{"type": "text", "text": text}]}]
 
 
+def make_prompts(
+    project: Project, count: int, candidates: int = 4, text: str | None = None, author: str = ""
+) -> list[Prompt]:
+    """Return new prompts, each with distinct candidates, each of those from a model of its own."""
+    texts = [text or f"Question {_number()}?" for _ in range(count)]
+    records = [Record(prompt=_message("user", asked), author=author) for asked in texts]
+    prompts, _ = ensure_prompts(project=project, records=records)
+    replies = [
+        (prompt, Reply(_message("assistant", f"Reply {n} to: {asked}"), (Source(f"model-{n}"),)))
+        for prompt, asked in zip(prompts.values(), texts, strict=True)
+        for n in range(candidates)
+    ]
+    made, _ = ensure_candidates(replies=replies)
+    sources = [
+        (row, source)
+        for row, (_, reply) in zip(made.values(), replies, strict=True)
+        for source in reply.sources
+    ]
+    ensure_sources(sources=sources, batch=None)
+    return list(prompts.values())
+
+
 def make_prompt(
     project: Project, text: str | None = None, candidates: int = 4, author: str = ""
 ) -> Prompt:
-    """Return a new prompt with that many distinct candidates, each from a model of its own."""
-    text = text or f"Question {_number()}?"
-    record = Record(prompt=_message("user", text), author=author)
-    prompts, _ = ensure_prompts(project=project, records=[record])
-    (prompt,) = prompts.values()
-    replies = [
-        Reply(_message("assistant", f"Reply {n} to: {text}"), (Source(f"model-{n}"),))
-        for n in range(candidates)
-    ]
-    made, _ = ensure_candidates(replies=[(prompt, reply) for reply in replies])
-    sources = [(row, Source(f"model-{n}")) for n, row in enumerate(made.values())]
-    ensure_sources(sources=sources, batch=None)
-    return prompt
+    """Return one new prompt with that many distinct candidates."""
+    return make_prompts(project, 1, candidates, text, author)[0]
 
 
 def make_comparison(project: Project, k: int = 4, overlap: int = 1) -> Comparison:
