@@ -17,10 +17,7 @@ from config.processes import adopt_orphans, death_signal
 
 Say = Callable[[str], None]
 
-_STOP_GRACE_S = 8.0
 _KILL_GRACE_S = 2.0
-# A training run watches its parent and writes a checkpoint when that is gone; then it must go.
-_ORPHAN_GRACE_S = 4.0
 _LONGEST_PAUSE_S = 30.0
 _HEALTHY_AFTER_S = 30.0
 _LARGEST_LOG = 20 * 1024 * 1024
@@ -60,6 +57,10 @@ class Keeper:
 
     log_dir: Path
     say: Say
+    # After each signal. A worker asks its training run for a checkpoint meanwhile.
+    stop_grace_s: float = 8.0
+    # A run whose worker is gone notices by itself; then it must go.
+    orphan_grace_s: float = 4.0
     _all: list[_Kept] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -87,8 +88,9 @@ class Keeper:
         """End every program and every process that one of them left behind."""
         family = _descendants()
         for order in sorted({kept.program.order for kept in self._all}):
-            _stop_together([kept for kept in self._all if kept.program.order == order])
-            _end_orphans(family, spared=self._all)
+            together = [kept for kept in self._all if kept.program.order == order]
+            _stop_together(together, self.stop_grace_s)
+            _end_orphans(family, spared=self._all, grace_s=self.orphan_grace_s)
         for kept in self._all:
             self._repeat_errors(kept)
         self._all.clear()
@@ -181,14 +183,14 @@ def _new_lines(kept: _Kept) -> Iterable[str]:
 # --- ending --------------------------------------------------------------------------------------
 
 
-def _stop_together(programs: list[_Kept]) -> None:
+def _stop_together(programs: list[_Kept], grace_s: float) -> None:
     """Ask with each program's signals in turn, then kill what is left with its group."""
     rounds = max((len(kept.program.stop_signals) for kept in programs), default=0)
     for number in range(rounds):
         for kept in programs:
             if kept.process and kept.alive and number < len(kept.program.stop_signals):
                 kept.process.send_signal(kept.program.stop_signals[number])
-        _wait(lambda: not any(kept.alive for kept in programs), _STOP_GRACE_S)
+        _wait(lambda: not any(kept.alive for kept in programs), grace_s)
     for kept in programs:
         if kept.process:
             _signal_group(kept.process, signal.SIGKILL)
@@ -204,7 +206,7 @@ def _descendants() -> list[psutil.Process]:
     return list(psutil.Process().children(recursive=True))
 
 
-def _end_orphans(family: list[psutil.Process], *, spared: list[_Kept]) -> None:
+def _end_orphans(family: list[psutil.Process], *, spared: list[_Kept], grace_s: float) -> None:
     """End what the stopped programs left behind, but not the programs that still run."""
     kept_alive = {
         one.pid
@@ -213,7 +215,7 @@ def _end_orphans(family: list[psutil.Process], *, spared: list[_Kept]) -> None:
         for one in _with_children(kept.process.pid)
     }
     orphans = [one for one in {*family, *_descendants()} if one.pid not in kept_alive]
-    _, left = psutil.wait_procs(orphans, timeout=_ORPHAN_GRACE_S)
+    _, left = psutil.wait_procs(orphans, timeout=grace_s)
     for one in left:
         with contextlib.suppress(psutil.NoSuchProcess):
             one.kill()

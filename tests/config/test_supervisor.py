@@ -25,7 +25,7 @@ import functools, signal, sys, time
 from pathlib import Path
 from config.keeper import Keeper, Program, spawn
 folder = Path(sys.argv[1])
-keeper = Keeper(folder, functools.partial(print, flush=True))
+keeper = Keeper(folder, functools.partial(print, flush=True), stop_grace_s=1, orphan_grace_s=1)
 asked = []
 signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
 for script in map(Path, sys.argv[2:]):
