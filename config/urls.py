@@ -1,6 +1,7 @@
 """The only place where the routes of both halves meet."""
 
 from csp.decorators import csp_update
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, JsonResponse
 from django.urls import include, path
@@ -28,3 +29,8 @@ urlpatterns = [
     path("api/v1/schema/", schema, name="api_schema"),
     path("api/v1/docs/", docs, name="api_docs"),
 ]
+if "training" in settings.INSTALLED_APPS:
+    urlpatterns += [
+        path("", include("training.urls")),
+        path("api/v1/", include("training.api.urls")),
+    ]

@@ -13,10 +13,12 @@ from labeling.domain.splits import split_of
 from labeling.exceptions import NotFound
 from labeling.models import Project, Prompt, Snapshot
 from labeling.selectors.snapshots import demonstration_rows, preference_rows
+from training.inputs import INPUTS
 from training.models import MetricPoint, ModelVersion, SamplingRun, TrainingRun
 
 # More points than this say nothing more on a chart, but cost at every poll.
 CHART_POINTS = 2000
+TINY_BYTES = 64 * 1024 * 1024
 BATCH = 1000
 
 
@@ -59,6 +61,28 @@ def get_model(project: Project, pk: int) -> ModelVersion:
     if model is None:
         raise NotFound("There is no such model in this project.")
     return model
+
+
+def base_models(project: Project, recipe: str, pk: str = "") -> QuerySet[ModelVersion]:
+    """Return the models that a run of the recipe may start from, or the one of them asked for."""
+    models = usable_models(project, INPUTS[recipe].base_kinds)
+    return models.filter(pk=pk) if pk.isdigit() else models
+
+
+def preset_for(recipe: str, model: ModelVersion | None) -> str:
+    """Return the preset to begin with: made for tiny models where the model is one.
+
+    A full-sized model's learning rate would teach a model of a million parameters nothing.
+    """
+    if model is None:
+        return "tiny-scratch" if recipe == "sft" else "default"
+    size = sum(path.stat().st_size for path in model.folder.glob("*.safetensors"))
+    return "tiny-cpu" if 0 < size < TINY_BYTES else "default"
+
+
+def runs_from(project: Project, model: ModelVersion) -> QuerySet[TrainingRun]:
+    """Return the project's training runs that started from the model, newest first."""
+    return runs_of(project).filter(base_model=model, sampling=None)
 
 
 def snapshots_of(project: Project, kind: str) -> QuerySet[Snapshot]:

@@ -1,0 +1,159 @@
+"""Curves as the numbers of an SVG drawing: pure, so that a page needs no script to show them."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+Points = Sequence[tuple[float, float]]
+
+WIDTH, HEIGHT = 640, 220
+LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 26
+BUCKETS = 240
+STYLES = ("line", "line-2", "line-3")
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A mark on an axis: where it is drawn, and what stands beside it."""
+
+    at: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve: its path, where it ends, and its last value in words."""
+
+    name: str
+    style: str
+    path: str
+    end_x: float
+    end_y: float
+    last: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Everything a template draws."""
+
+    title: str
+    lines: tuple[Line, ...]
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = LEFT
+    right: int = WIDTH - RIGHT
+    bottom: int = HEIGHT - BOTTOM
+
+
+def line_chart(
+    title: str,
+    curves: Iterable[tuple[str, Points]],
+    *,
+    total: int,
+    limits: tuple[float, float] | None = None,
+) -> Chart | None:
+    """Return the drawing of up to three curves over steps 0 to `total`; None without a point.
+
+    `limits` fixes the vertical axis; else it covers the values, with room above and below.
+    """
+    drawn = [(name, points) for name, points in curves if points][: len(STYLES)]
+    if not drawn:
+        return None
+    values = [y for _, points in drawn for _, y in points]
+    low, high = limits or _padded(min(values), max(values))
+    last_step = max([total, *(points[-1][0] for _, points in drawn)])
+    x_ticks, y_ticks = ticks(0, last_step, 6), ticks(low, high, 5)
+
+    def place(point: tuple[float, float]) -> tuple[float, float]:
+        x = LEFT + (WIDTH - LEFT - RIGHT) * point[0] / max(last_step, 1)
+        y = HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (point[1] - low) / (high - low)
+        return round(x, 1), round(y, 1)
+
+    return Chart(
+        title=title,
+        lines=tuple(
+            _line(name, style, [place(point) for point in thin(points)], points[-1][1])
+            for style, (name, points) in zip(STYLES, drawn, strict=False)
+        ),
+        x_ticks=tuple(Tick(place((value, low))[0], short(value)) for value in x_ticks),
+        y_ticks=tuple(Tick(place((0, value))[1], short(value)) for value in y_ticks),
+    )
+
+
+# What belongs together is drawn together; the rest gets a chart each.
+_TOGETHER: tuple[tuple[str, tuple[str, ...], tuple[float, float] | None], ...] = (
+    ("loss", ("loss", "eval_loss"), None),
+    (
+        "accuracy",
+        ("accuracy", "eval_accuracy", "rewards/accuracies", "eval_rewards/accuracies"),
+        (0.0, 1.0),
+    ),
+    ("rewards", ("rewards/chosen", "rewards/rejected", "rewards/margins"), None),
+    ("log-probabilities", ("logps/chosen", "logps/rejected"), None),
+)
+_NOT_DRAWN = {"epoch", "num_tokens", "eval_num_tokens", "samples"}
+
+
+def charts_of(curves: Mapping[str, Points], *, total: int) -> list[Chart]:
+    """Return the charts of a run: loss, accuracy, rewards, then each other quantity alone."""
+    rest = {name: points for name, points in curves.items() if name not in _NOT_DRAWN}
+    found = []
+    for title, names, limits in _TOGETHER:
+        lines = [(name, rest.pop(name)) for name in names if name in rest]
+        found.append(line_chart(title, lines, total=total, limits=limits))
+    found += [
+        line_chart(name, [(name, points)], total=total)
+        for name, points in sorted(rest.items())
+        if not name.startswith("eval_")
+    ]
+    return [chart for chart in found if chart is not None]
+
+
+def _line(name: str, style: str, placed: list[tuple[float, float]], last: float) -> Line:
+    path = "M" + "L".join(f"{x:g} {y:g}" for x, y in placed)
+    return Line(name, style, path, placed[-1][0], placed[-1][1], short(last))
+
+
+def _padded(low: float, high: float) -> tuple[float, float]:
+    room = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
+    return low - room, high + room
+
+
+def thin(points: Points, buckets: int = BUCKETS) -> list[tuple[float, float]]:
+    """Return at most two points a bucket of neighbours, its lowest and its highest, and the end.
+
+    A spike of one step stays visible, which a mean would hide.
+    """
+    if len(points) <= 2 * buckets:
+        return list(points)
+    size = math.ceil(len(points) / buckets)
+    kept: list[tuple[float, float]] = []
+    for start in range(0, len(points), size):
+        bucket = points[start : start + size]
+        ends = {min(bucket, key=lambda p: p[1]), max(bucket, key=lambda p: p[1])}
+        kept += sorted(ends)
+    return kept if kept[-1] == points[-1] else [*kept, points[-1]]
+
+
+def ticks(low: float, high: float, count: int) -> list[float]:
+    """Return about `count` round numbers (1, 2 or 5 times a power of ten) from low to high.
+
+    >>> ticks(0, 10, 5)
+    [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
+    """
+    if high <= low:
+        return [low]
+    rough = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    return [round(number * step, 12) for number in range(first, last + 1)]
+
+
+def short(value: float) -> str:
+    """Return a number in at most four significant digits."""
+    return f"{value:.4g}"
