@@ -111,7 +111,7 @@ class Supervisor:
         # The recipes that this worker starts inherit its environment.
         gpu_threads = _threads(cores or 1)
         return [
-            self._program("web", _web_command(self.bind), signal.SIGTERM, _threads(1)),
+            self._program("web", web_command(self.bind), signal.SIGTERM, _threads(1)),
             self._program("worker", _worker_command("default", 2), signal.SIGKILL, _threads(1)),
             self._program("gpu-worker", _worker_command("gpu", 1), signal.SIGKILL, gpu_threads),
             self._program("beat", self._beat_command(), signal.SIGTERM, _threads(1)),
@@ -189,9 +189,10 @@ def _threads(number: int) -> dict[str, str]:
     return {name: str(number) for name in _THREAD_VARIABLES if name not in os.environ}
 
 
-def _web_command(bind: Bind) -> list[str]:
+def web_command(bind: Bind, application: str = "config.wsgi:application") -> list[str]:
+    """Return the command line of the web server: two processes of four threads."""
     return [
-        *(sys.executable, "-m", "gunicorn", "config.wsgi:application", "--bind", str(bind)),
+        *(sys.executable, "-m", "gunicorn", application, "--bind", str(bind)),
         *("--worker-class", "gthread", "--workers", "2", "--threads", "4"),
         *("--graceful-timeout", "4", "--no-control-socket"),
     ]
