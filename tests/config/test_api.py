@@ -90,6 +90,17 @@ def test_wrong_fields_are_named_where_they_stand(body: object, fields: set[str])
     assert all(type(text) is str for text in sentences)
 
 
+def test_rows_of_a_list_are_named_by_their_place() -> None:
+    detail: list[object] = [{}, {"rank": ["A number."], "text": ["Empty.", "Short."]}, "Too many."]
+    response = exception_handler(serializers.ValidationError(detail), {})
+    assert response is not None
+    assert response.data["errors"] == {
+        "[1].rank": ["A number."],
+        "[1].text": ["Empty.", "Short."],
+        "[2]": ["Too many."],
+    }
+
+
 def test_a_bare_sentence_is_about_the_body() -> None:
     response = exception_handler(serializers.ValidationError("Too much."), {})
     assert response is not None
