@@ -181,6 +181,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "verbose_name": "user",
                 "verbose_name_plural": "users",
                 "abstract": False,
             },
