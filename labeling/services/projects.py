@@ -86,7 +86,12 @@ def update_project(*, actor: User, project: Project, **settings: Any) -> Project
 
 @transaction.atomic
 def set_member(*, actor: User, project: Project, user: User, role: Role) -> Membership:
-    """Give an account a role in the project, in place of the one it had."""
+    """Give an account a role in the project, in place of the one it had.
+
+    Raises InvalidInput where that would take the last owner away.
+    """
+    if role != Role.OWNER:
+        _keep_an_owner(project, without=user)
     membership, _ = Membership.objects.update_or_create(
         project=project, user=user, defaults={"role": role}
     )
@@ -104,9 +109,7 @@ def set_member(*, actor: User, project: Project, user: User, role: Role) -> Memb
 def remove_member(*, actor: User, membership: Membership) -> None:
     """Take an account out of a project; its judgements stay. The last owner can't be removed."""
     project = membership.project
-    owners = Membership.objects.select_for_update().filter(project=project, role=Role.OWNER)
-    if [owner.pk for owner in owners] == [membership.pk]:
-        raise InvalidInput("A project keeps at least one owner. Make someone else owner first.")
+    _keep_an_owner(project, without=membership.user)
     audit.record(
         actor=actor,
         project=project,
@@ -115,6 +118,16 @@ def remove_member(*, actor: User, membership: Membership) -> None:
         data={"user": membership.user_id, "role": membership.role},
     )
     membership.delete()
+
+
+def _keep_an_owner(project: Project, *, without: User) -> None:
+    """Raise InvalidInput where the project would be left without an owner."""
+    owners = Membership.objects.select_for_update().filter(project=project, role=Role.OWNER)
+    if [owner.user_id for owner in owners] == [without.pk]:
+        raise InvalidInput(
+            "A project keeps at least one owner. Make someone else owner first.",
+            errors={"role": ["This is the last owner."]},
+        )
 
 
 @transaction.atomic

@@ -83,7 +83,7 @@ def test_submit_judgement_retried_with_the_same_key_stores_one() -> None:
         "submission": ranked([0], [1], [2], [3]),
         "idempotency_key": "k",
     }
-    assert submit_judgement(**said).pk == submit_judgement(**said).pk  # type: ignore[arg-type]
+    assert submit_judgement(**said).pk == submit_judgement(**said).pk
     assert Judgement.objects.count() == 1
     assert PreferencePair.objects.count() == 6
 
