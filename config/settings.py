@@ -185,7 +185,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "config.api.exception_handler",
     "PAGE_SIZE": 50,
 }
-SPECTACULAR_SETTINGS = {
+SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Prefloop",
     "DESCRIPTION": "Rank model outputs, train on the rankings, sample the new policy.",
     "VERSION": "1",
@@ -193,7 +193,16 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    # Two choices of one name would otherwise get names made of hashes.
+    "ENUM_NAME_OVERRIDES": {
+        "SnapshotKindEnum": "labeling.models.Snapshot.Kind",
+    },
 }
+if "training" in INSTALLED_APPS:
+    SPECTACULAR_SETTINGS["ENUM_NAME_OVERRIDES"] |= {
+        "ModelKindEnum": "training.models.ModelVersion.Kind",
+        "RunStateEnum": "training.models.TrainingRun.State",
+    }
 
 # --- the browser --------------------------------------------------------------------------------
 # Model output is hostile text. Nothing on a page runs or loads but this server's own files.
