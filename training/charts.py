@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 Points = Sequence[tuple[float, float]]
 
-WIDTH, HEIGHT = 640, 220
-LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 26
+WIDTH, HEIGHT = 440, 190
+LEFT, RIGHT, TOP, BOTTOM = 50, 12, 12, 26
 BUCKETS = 240
 STYLES = ("line", "line-2", "line-3")
 
@@ -65,7 +65,7 @@ def line_chart(
     values = [y for _, points in drawn for _, y in points]
     low, high = limits or _padded(min(values), max(values))
     last_step = max([total, *(points[-1][0] for _, points in drawn)])
-    x_ticks, y_ticks = ticks(0, last_step, 6), ticks(low, high, 5)
+    x_ticks, y_ticks = ticks(0, last_step, 5), ticks(low, high, 5)
 
     def place(point: tuple[float, float]) -> tuple[float, float]:
         x = LEFT + (WIDTH - LEFT - RIGHT) * point[0] / max(last_step, 1)
@@ -157,3 +157,8 @@ def ticks(low: float, high: float, count: int) -> list[float]:
 def short(value: float) -> str:
     """Return a number in at most four significant digits."""
     return f"{value:.4g}"
+
+
+def in_words(measures: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Return measured quantities by name, in few digits."""
+    return [(name, short(value)) for name, value in sorted(measures.items())]

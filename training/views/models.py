@@ -12,6 +12,7 @@ from labeling.forms import refuse
 from labeling.models import Project
 from labeling.views.access import answer, go_to, project_for, reader, signed_in
 from training import tasks
+from training.charts import in_words
 from training.forms import SampleForm
 from training.models import ModelVersion, TrainingRun
 from training.selectors import (
@@ -53,6 +54,7 @@ def _page(
         "model": model,
         "form": form,
         "line": lineage(model),
+        "measures": in_words(model.provenance.get("metrics", {})),
         "runs": runs_from(project, model)[:20],
         "samplings": sampling_runs_of(project, model)[:20],
     }

@@ -14,8 +14,8 @@ from labeling.forms import refuse
 from labeling.models import Project
 from labeling.views.access import answer, go_to, project_for, reader, signed_in, wants_piece
 from training import tasks
-from training.charts import charts_of
-from training.configs import PRESETS
+from training.charts import charts_of, in_words
+from training.configs import PRESETS, field_specs
 from training.forms import RunForm
 from training.inputs import INPUTS
 from training.models import TrainingRun
@@ -39,12 +39,14 @@ def run_list(request: HttpRequest, slug: str) -> HttpResponseBase:
 def _start(request: HttpRequest, project: Project, recipe: str) -> RunForm:
     """Return the start form with what the address asks for, else with what lies nearest."""
     base = base_models(project, recipe, request.GET.get("base", "")).first()
+    newest = snapshots_of(project, INPUTS[recipe].snapshot_kind).first()
+    number = request.GET.get("snapshot") or (newest and newest.number)
     return RunForm(
         request.POST if request.method == "POST" else None,
         project=project,
         recipe=recipe,
         preset_name=request.GET.get("preset") or preset_for(recipe, base),
-        initial={"snapshot": request.GET.get("snapshot"), "base_model": base},
+        initial={"snapshot": number, "base_model": base},
     )
 
 
@@ -116,6 +118,8 @@ def _run_answer(request: HttpRequest, project: Project, run: TrainingRun) -> Htt
         "run": run,
         "charts": charts_of(found, total=run.total_steps),
         "attempts": list(run.attempts.all()),
+        "measures": in_words(run.result.get("metrics", {})),
+        "config": [(s.name, run.config.get(s.name)) for s in field_specs(run.recipe)],
     }
     return answer(request, "training/run_detail.html", "training/_run_status.html", context)
 

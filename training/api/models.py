@@ -1,0 +1,44 @@
+"""Models: the registry with its lineage."""
+
+from pathlib import Path
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from labeling.api.base import ApiView, PagedView, answers
+from training.api.serializers import ModelDetailSerializer, ModelInput, ModelSerializer
+from training.selectors import get_model, lineage, usable_models
+from training.services.models import register_model
+
+
+class ModelListView(PagedView):
+    """The models that a project has or may use."""
+
+    @extend_schema(operation_id="models_list", responses=answers(ModelSerializer(many=True)))
+    def get(self, request: Request, slug: str) -> Response:
+        """List the models, newest first."""
+        return self.page(usable_models(self.project(slug, "model.view")), ModelSerializer)
+
+    @extend_schema(
+        operation_id="models_register", request=ModelInput, responses=answers(ModelSerializer, 201)
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        """Register a model that lies in a folder of the server."""
+        project = self.project(slug, "model.register")
+        given = ModelInput(data=request.data)
+        given.is_valid(raise_exception=True)
+        said = dict(given.validated_data)
+        folder = Path(said.pop("folder"))
+        model = register_model(actor=self.actor, project=project, folder=folder, **said)
+        return Response(ModelSerializer(model).data, status=201)
+
+
+class ModelView(ApiView):
+    """One model."""
+
+    @extend_schema(operation_id="models_read", responses=answers(ModelDetailSerializer))
+    def get(self, request: Request, slug: str, pk: int) -> Response:
+        """Read a model with its lineage, back to the first."""
+        model = get_model(self.project(slug, "model.view"), pk)
+        return Response(ModelDetailSerializer({"model": model, "lineage": lineage(model)}).data)
