@@ -59,7 +59,7 @@ class Encoder:
     def prompt(self, messages: Messages) -> Ids:
         """The ids of a prompt up to where the assistant begins to write."""
         self._check(messages)
-        return self._ids(self._render(messages, open_turn=True))
+        return self.join(self._ids(self._render(messages, open_turn=True)), [])[0]
 
     def exchange(self, prompt: Messages, reply: Messages) -> tuple[Ids, Ids]:
         """Ids of the prompt and of the reply with its end mark; Dropped if they can't be used."""

@@ -35,9 +35,9 @@ class PairTrainer(DPOTrainer):
         return dataset
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Train on the run's pairs and leave a policy in `model/`."""
-    run = open_run("dpo")
+    run = open_run("dpo", arguments)
     stop = StopSignal(run.folder)
     config = cast(DPOConfig, run.config)
     base = needed_model(run)

@@ -59,7 +59,7 @@ def trainer_arguments(run: Run, rows: Splits) -> dict[str, Any]:
         "optim": "adamw_torch",
         "bf16": config.precision == "bf16",
         "use_cpu": config.device == "cpu",
-        "gradient_checkpointing": config.gradient_checkpointing,
+        "activation_checkpointing": config.gradient_checkpointing,
         "logging_steps": config.logging_steps,
         "logging_first_step": True,
         "logging_nan_inf_filter": False,

@@ -21,9 +21,9 @@ from training.recipes.running import StopSignal, logger, needed_model, open_run
 from training.recipes.scoring import Scorer
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Train on the run's pairs and leave a reward model in `model/`."""
-    run = open_run("reward")
+    run = open_run("reward", arguments)
     stop = StopSignal(run.folder)
     config = cast(RewardConfig, run.config)
     base = needed_model(run)

@@ -32,9 +32,9 @@ class Asked:
     seed: int
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Draw the replies the run asks for and leave them in samples.jsonl."""
-    run = open_run("sample")
+    run = open_run("sample", arguments)
     stop = StopSignal(run.folder)
     config = cast(SampleConfig, run.config)
     model = needed_model(run)

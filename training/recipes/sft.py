@@ -26,9 +26,9 @@ from training.recipes.loading import (
 from training.recipes.running import Run, StopSignal, logger, needed_model, open_run
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Train on the run's demonstrations and leave a policy in `model/`."""
-    run = open_run("sft")
+    run = open_run("sft", arguments)
     stop = StopSignal(run.folder)
     config = cast(SFTConfig, run.config)
     tokenizer = _tokenizer(run, config)

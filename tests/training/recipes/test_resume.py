@@ -1,0 +1,61 @@
+"""Killed in mid-run and started again: the same model to the bit, the same rows of metrics."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.training.recipes.conftest import (
+    SCRATCH,
+    Chain,
+    demonstrations,
+    pairs,
+    prepare,
+    start,
+    succeed,
+)
+from training import rundir
+
+pytestmark = [pytest.mark.recipe, pytest.mark.slow]
+LEARN = {"max_steps": 60, "checkpoint_steps": 5, "learning_rate": 1e-3}
+
+
+@pytest.mark.parametrize("recipe", ["sft", "reward", "dpo"])
+def test_killed_run_resumes_to_the_bit(recipe: str, chain: Chain, tmp_path: Path) -> None:
+    rows = demonstrations() if recipe == "sft" else pairs()
+    config = {**LEARN, **SCRATCH} if recipe == "sft" else LEARN
+    model = None if recipe == "sft" else chain.model("sft")
+    whole = prepare(tmp_path / "whole", recipe, rows, config, model=model)
+    killed = prepare(tmp_path / "killed", recipe, rows, config, model=model)
+    succeed(whole, recipe)
+
+    def kill_in_the_middle(new: list[rundir.Metrics]) -> None:
+        if new[-1].step >= 12:
+            for child in psutil.Process().children(recursive=True):
+                if str(killed) in " ".join(child.cmdline()):
+                    os.kill(child.pid, signal.SIGKILL)
+
+    outcome = start(killed, recipe, on_metrics=kill_in_the_middle, poll_s=0.005)
+    assert (outcome.status, outcome.signal) == ("failed", signal.SIGKILL)
+    newest = rundir.newest_checkpoint(killed)
+    assert newest is not None
+    torn = rundir.checkpoint_path(killed, newest.step + 5)
+    torn.mkdir(exist_ok=True)
+    (torn / "model.safetensors").write_bytes(b"torn")
+    succeed(killed, recipe)
+    assert "going on from step" in (killed / rundir.LOG).read_text()
+    assert _model_sha256(killed) == _model_sha256(whole)
+    assert _values(killed) == _values(whole)
+
+
+def _model_sha256(folder: Path) -> str:
+    result = rundir.read_result(folder)
+    assert result is not None
+    return str(result["model"]["sha256"])
+
+
+def _values(folder: Path) -> list[Any]:
+    return [(row.step, row.values) for row in rundir.read_metrics_from(folder)[0]]
