@@ -73,6 +73,15 @@ class _Checked:
     ratings: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class _Submitted:
+    """What became of a submission; `held` is whether it came under a lease that it ended."""
+
+    judgement: Judgement
+    held: bool
+    project: Project
+
+
 def _check(submission: Submission, shown_order: list[int]) -> _Checked:
     """Return the ranking in slots.
 
@@ -146,41 +155,42 @@ def submit_judgement(
     raises IdempotencyConflict. A submit after the lease's end counts if the comparison still needs
     it, else it is kept as surplus. Raises AssignmentEnded where it was judged or skipped before.
     """
-    judgement, _ = _submit(actor, assignment_uid, submission, idempotency_key, origin)
-    return judgement
+    return _submit(actor, assignment_uid, submission, idempotency_key, origin).judgement
 
 
 @transaction.atomic
 def submit_and_claim(
     *,
     actor: User,
-    project: Project,
     assignment_uid: UUID,
     submission: Submission,
     idempotency_key: str,
     origin: str = Judgement.Origin.BROWSER,
+    project: Project | None = None,
 ) -> tuple[Judgement, Card | None]:
-    """Submit, and lease the next comparison in the same transaction: one request a step."""
-    judgement, held = _submit(actor, assignment_uid, submission, idempotency_key, origin)
-    if held:
+    """Submit, and lease the next comparison in the same transaction: one request a step.
+
+    It is one of `project`, else of the project of the assignment, which costs no statement.
+    """
+    done = _submit(actor, assignment_uid, submission, idempotency_key, origin)
+    judgement, project = done.judgement, project or done.project
+    if done.held:
         return judgement, assignments.claim_for(
             annotator_id=judgement.annotator_id, project=project
         )
     return judgement, assignments.claim_next(actor=actor, project=project)
 
 
-def _submit(
-    actor: User, uid: UUID, submission: Submission, key: str, origin: str
-) -> tuple[Judgement, bool]:
-    """Return the judgement and whether it came under a lease that ended with it."""
+def _submit(actor: User, uid: UUID, submission: Submission, key: str, origin: str) -> _Submitted:
     if not key or len(key) > 80:
         raise InvalidInput(
             "Give an idempotency key.", errors={"idempotency_key": ["1 to 80 characters."]}
         )
     fingerprint = submission.fingerprint(uid)
     assignment = assignments.own_assignment(actor=actor, assignment_uid=uid)
+    project = assignment.annotator.project
     if assignment.state in {Assignment.State.JUDGED, Assignment.State.SKIPPED}:
-        return _repeated(assignment.annotator_id, key, fingerprint), False
+        return _Submitted(_repeated(assignment.annotator_id, key, fingerprint), False, project)
     checked = _check(submission, assignment.shown_order)
     held = assignment.state == Assignment.State.LEASED
     surplus = not held and not _take_slot(assignment.comparison_id)
@@ -188,14 +198,14 @@ def _submit(
         with transaction.atomic():
             judgement = _write(assignment, submission, checked, key, fingerprint, origin, surplus)
     except IntegrityError:
-        return _repeated(assignment.annotator_id, key, fingerprint), False
+        return _Submitted(_repeated(assignment.annotator_id, key, fingerprint), False, project)
     Assignment.objects.filter(pk=assignment.pk).update(
         state=Assignment.State.JUDGED, ended_at=judgement.created_at
     )
     if not surplus:
         _count(assignment.comparison_id)
     _audit(actor, judgement, assignment)
-    return judgement, held
+    return _Submitted(judgement, held, project)
 
 
 def _repeated(annotator_id: int, key: str, fingerprint: str) -> Judgement:
