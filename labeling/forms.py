@@ -34,6 +34,7 @@ class ProjectForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields.update(fields_for_model(Project, self.names()))
+        self.fields["description"].widget.attrs["rows"] = 3
 
     @staticmethod
     def names() -> tuple[str, ...]:

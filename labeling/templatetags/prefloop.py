@@ -73,7 +73,7 @@ def letter(position: int) -> str:
 @register.filter
 def badge_of(state: str) -> str:
     """Return the badge class that fits the state of an import, an export or a comparison."""
-    if state in {"succeeded", "ready", "active"}:
+    if state in {"succeeded", "ready"}:
         return "good"
     if state in {"refused", "failed", "withdrawn"}:
         return "bad"

@@ -27,14 +27,14 @@ class CardContext:
     """What the card's template needs and nothing that costs a query."""
 
     card: Card | None
-    project: Project
+    slug: str
     error: PrefloopError | None = None
 
     def as_dict(self) -> dict[str, object]:
         """Return the template's variables; each rendering carries an idempotency key of its own."""
         context: dict[str, object] = {
             "card": self.card,
-            "project": self.project,
+            "slug": self.slug,
             "error": self.error,
         }
         if self.card is not None:
@@ -64,10 +64,13 @@ def _piece(request: HttpRequest, context: CardContext, status: int = 200) -> Htt
     return response
 
 
-def _page(request: HttpRequest, context: CardContext, status: int = 200) -> HttpResponse:
-    card, project = context.card, context.project
+def _page(
+    request: HttpRequest, project: Project, context: CardContext, status: int = 200
+) -> HttpResponse:
+    card = context.card
     done = card.done_today if card else own_progress(reader(request), project).done_today
     variables = context.as_dict() | {
+        "project": project,
         "done_today": done,
         "queue_size": queue_size(project),
         "guideline": Guideline.objects.filter(project=project).order_by("-version").first(),
@@ -108,33 +111,30 @@ def _words() -> dict[str, str]:
 def compare(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Lease the next comparison to the reader and show it."""
     project = _project(slug)
-    context = CardContext(claim_next(actor=reader(request), project=project), project)
-    return _piece(request, context) if wants_piece(request) else _page(request, context)
+    context = CardContext(claim_next(actor=reader(request), project=project), slug)
+    return _piece(request, context) if wants_piece(request) else _page(request, project, context)
 
 
 @require_POST
 @signed_in
 def compare_submit(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Write the judgement and answer with the next card; without a script, lead to it."""
-    project = _project(slug)
     try:
         _judgement, card = submit_and_claim(
             actor=reader(request),
-            project=project,
             assignment_uid=_assignment_uid(request),
             submission=submission_of(request.POST),
             idempotency_key=request.POST.get("key", ""),
         )
     except InvalidInput as error:
-        return _same_card(request, project, error)
-    return _next(request, CardContext(card, project))
+        return _same_card(request, slug, error)
+    return _next(request, CardContext(card, slug))
 
 
 @require_POST
 @signed_in
 def compare_skip(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Give the comparison back with a reason and answer with the next card."""
-    project = _project(slug)
     said = (request.POST.get("reason", ""), request.POST.get("note", "").strip())
     reason = ": ".join(part for part in said if part)
     try:
@@ -142,8 +142,9 @@ def compare_skip(request: HttpRequest, slug: str) -> HttpResponseBase:
             actor=reader(request), assignment_uid=_assignment_uid(request), reason=reason
         )
     except InvalidInput as error:
-        return _same_card(request, project, error)
-    return _next(request, CardContext(claim_next(actor=reader(request), project=project), project))
+        return _same_card(request, slug, error)
+    card = claim_next(actor=reader(request), project=_project(slug))
+    return _next(request, CardContext(card, slug))
 
 
 @require_POST
@@ -164,12 +165,13 @@ def _assignment_uid(request: HttpRequest) -> UUID:
 def _next(request: HttpRequest, context: CardContext) -> HttpResponse:
     if wants_piece(request):
         return _piece(request, context)
-    return redirect("labeling:compare", slug=context.project.slug)
+    return redirect("labeling:compare", slug=context.slug)
 
 
-def _same_card(request: HttpRequest, project: Project, error: PrefloopError) -> HttpResponse:
+def _same_card(request: HttpRequest, slug: str, error: PrefloopError) -> HttpResponse:
     """Show the card again with what was wrong: the lease is still the reader's."""
-    card = claim_next(actor=reader(request), project=project)
-    context = CardContext(card, project, error)
-    render_as = _piece if wants_piece(request) else _page
-    return render_as(request, context, status=error.status)
+    project = _project(slug)
+    context = CardContext(claim_next(actor=reader(request), project=project), slug, error)
+    if wants_piece(request):
+        return _piece(request, context, status=error.status)
+    return _page(request, project, context, status=error.status)

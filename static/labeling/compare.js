@@ -243,6 +243,7 @@ function showNext(sent, html) {
   sent.root.replaceWith(next);
   if (next.dataset.done) document.getElementById("done-today").textContent = next.dataset.done;
   bind(next);
+  window.scrollTo(0, 0); // where the page itself scrolls, begin with the conversation
 }
 
 function refuse(status, html) {
@@ -320,6 +321,8 @@ function onDown(event) {
   if (!handle || !card || event.button) return;
   event.preventDefault();
   const position = Number(handle.dataset.drag);
+  card.cursor = position;
+  markCurrent();
   const from = { x: event.clientX, y: event.clientY };
   const stop = new AbortController();
   let ghost = null;
