@@ -1,6 +1,7 @@
 """Drawing replies: padding and batches change nothing, the same seed gives the same reply."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch
 from tests.training.recipes.conftest import Chain, message
 from training.configs import SampleConfig
 from training.recipes.data import Dropped
-from training.recipes.generation import choose, generate, load_sampler, pad_left
+from training.recipes.generation import Drawn, choose, generate, load_sampler, pad_left
 from training.recipes.loading import load_policy, load_tokenizer
 from training.recipes.scoring import pad_right
 
@@ -17,7 +18,7 @@ CONFIG = SampleConfig(device="cpu", max_length=96, max_new_tokens=10)
 
 
 def _draw(logits: list[float], luck: float, **changes: float) -> tuple[int, float, float]:
-    config = SampleConfig(**{"max_length": 96, "max_new_tokens": 10, **changes})  # type: ignore[arg-type]
+    config = SampleConfig(**{"max_length": 96, "max_new_tokens": 10, **changes})
     token, drawn, plain = choose(torch.tensor([logits]), torch.tensor([luck]), config)
     return int(token), float(drawn), float(plain)
 
@@ -97,13 +98,19 @@ def test_log_probability_is_that_of_one_pass_over_the_whole(chain: Chain) -> Non
     assert drawn.model_logprob == pytest.approx(total, abs=1e-3)
 
 
-def _ids_of(sampler: object, head: list[int]) -> list[int]:
+def _ids_of(sampler: Any, head: list[int]) -> list[int]:
     """The ids drawn for seed 1, read before they are decoded (bytes may not survive decoding)."""
-    seen: list[list[int]] = []
-    original = sampler._drawn  # type: ignore[attr-defined]
-    sampler._drawn = lambda row, *rest: seen.append(row) or original(row, *rest)  # type: ignore[attr-defined]
-    sampler.draw([head], [1])  # type: ignore[attr-defined]
-    return [token for token in seen[0] if token >= 0]
+    seen: list[int] = []
+    original = sampler._drawn
+
+    def listen(row: list[int], *rest: Any) -> Drawn:
+        seen.extend(token for token in row if token >= 0)
+        found: Drawn = original(row, *rest)
+        return found
+
+    sampler._drawn = listen
+    sampler.draw([head], [1])
+    return seen
 
 
 def test_generate_answers_in_the_order_asked(chain: Chain) -> None:

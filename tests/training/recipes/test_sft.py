@@ -21,6 +21,7 @@ from tests.training.recipes.conftest import (
 )
 from training import rundir
 from training.recipes import sft
+from training.recipes.running import StopSignal
 
 pytestmark = pytest.mark.recipe
 LEARN = {**SCRATCH, "max_steps": 9, "checkpoint_steps": 2, "learning_rate": 3e-3}
@@ -130,7 +131,7 @@ def test_finished_training_is_not_trained_further(tmp_path: Path, in_process: No
 def test_sigterm_stops_after_the_step(tmp_path: Path, in_process: None) -> None:
     folder = prepare(tmp_path, "sft", demonstrations(), LEARN)
 
-    class Impatient(sft.StopSignal):
+    class Impatient(StopSignal):
         def __init__(self, folder: Path) -> None:
             super().__init__(folder)
             os.kill(os.getpid(), signal.SIGTERM)
