@@ -1,0 +1,75 @@
+"""Forms made from the typed configs."""
+
+import pytest
+
+from tests.factories import make_project
+from tests.training.factories import make_demonstrations, make_model, make_snapshot
+from training.configs import PRESETS, RECIPES, field_specs, parse_config, preset, to_json
+from training.forms import GROUPS, RunForm, SampleForm
+from training.inputs import INPUTS
+
+pytestmark = pytest.mark.django_db
+CASES = [(recipe, name) for recipe in INPUTS for name in PRESETS[recipe]]
+
+
+@pytest.mark.parametrize(("recipe", "name"), CASES)
+def test_a_form_sent_back_untouched_gives_the_preset(recipe: str, name: str):
+    project = make_project()
+    make = make_demonstrations if recipe == "sft" else make_snapshot
+    snapshot, model = make(project), make_model(project)
+    blank = RunForm(project=project, recipe=recipe, preset_name=name)
+    sent = {field.html_name: field.value() for field in blank}
+    sent |= {"snapshot": snapshot.number, "base_model": model.pk}
+    form = RunForm(
+        {key: value for key, value in sent.items() if value is not None and value is not False},
+        project=project,
+        recipe=recipe,
+        preset_name=name,
+    )
+    assert form.is_valid(), form.errors
+    assert to_json(parse_config(recipe, form.config())) == to_json(preset(recipe, name))
+    assert form.cleaned_data["snapshot"] == snapshot
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_group_of_options_has_a_title_and_no_option_is_lost(recipe: str):
+    project = make_project()
+    form = (
+        SampleForm(project=project, preset_name="default")
+        if recipe == "sample"
+        else RunForm(project=project, recipe=recipe, preset_name="default")
+    )
+    assert {spec.group for spec in field_specs(recipe)} <= set(GROUPS)
+    shown = [field.name for group in form.groups() for field in group.fields]
+    assert sorted(shown) == sorted(spec.name for spec in field_specs(recipe))
+    assert not {field.name for field in form.main()} & set(shown)
+
+
+def test_a_group_with_an_error_is_open():
+    project = make_project()
+    form = RunForm({"learning_rate": "fast"}, project=project, recipe="dpo", preset_name="tiny-cpu")
+    assert not form.is_valid()
+    opened = {group.title for group in form.groups() if group.open}
+    assert {"Loss", "Optimization"} <= opened
+
+
+def test_choices_hold_what_the_recipe_can_use():
+    project, other = make_project(), make_project()
+    make_snapshot(other)
+    make_model(other)
+    preferences, _ = make_snapshot(project), make_demonstrations(project)
+    policy, _ = make_model(project), make_model(project, "reward")
+    form = RunForm(project=project, recipe="dpo", preset_name="default")
+    assert list(form.fields["snapshot"].queryset) == [preferences]
+    assert list(form.fields["base_model"].queryset) == [policy]
+
+
+def test_an_unknown_preset_is_the_default_one():
+    form = RunForm(project=make_project(), recipe="dpo", preset_name="no such")
+    assert form.preset_name == "default"
+
+
+def test_sampling_begins_with_enough_candidates_for_a_comparison():
+    form = SampleForm(project=make_project(candidates_per_comparison=7), preset_name="default")
+    assert form.fields["candidates_per_prompt"].initial == 7
+    assert "tags" not in form.fields
