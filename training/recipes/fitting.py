@@ -35,18 +35,11 @@ def trainer_arguments(run: Run, rows: Splits) -> dict[str, Any]:
     """
     config = cast(TrainingConfig, run.config)
     evaluates = bool(config.eval_steps and rows.splits["validation"])
-    schedule = config.lr_schedule
-    if schedule == "constant" and config.warmup_ratio:
-        schedule = "constant_with_warmup"
-    ending = {"min_lr_rate": config.min_lr_ratio} if schedule == "cosine_with_min_lr" else None
     return {
+        **_schedule(config),
         "output_dir": str(run.folder / rundir.CHECKPOINTS),
         "seed": run.seed,
         "data_seed": run.seed,
-        "learning_rate": config.learning_rate,
-        "lr_scheduler_type": schedule,
-        "lr_scheduler_kwargs": ending,
-        "warmup_steps": config.warmup_ratio,
         "num_train_epochs": config.epochs,
         "max_steps": config.max_steps or -1,
         "per_device_train_batch_size": config.per_device_batch_size,
@@ -73,6 +66,20 @@ def trainer_arguments(run: Run, rows: Splits) -> dict[str, Any]:
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": config.device != "cpu",
         "push_to_hub": False,
+    }
+
+
+def _schedule(config: TrainingConfig) -> dict[str, Any]:
+    name = config.lr_schedule
+    if name == "constant" and config.warmup_ratio:
+        name = "constant_with_warmup"
+    return {
+        "learning_rate": config.learning_rate,
+        "lr_scheduler_type": name,
+        "lr_scheduler_kwargs": (
+            {"min_lr_rate": config.min_lr_ratio} if name == "cosine_with_min_lr" else None
+        ),
+        "warmup_steps": config.warmup_ratio,  # below 1 it is a part of all steps
     }
 
 

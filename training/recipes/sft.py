@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl.trainer.sft_config import SFTConfig as TRLConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
+from training import rundir
 from training.configs import SFTConfig
 from training.recipes.callbacks import RunCallback
 from training.recipes.data import Encoder, encode_demonstrations, tokenizer_texts
@@ -53,6 +54,11 @@ def main(arguments: list[str] | None = None) -> None:
 def _tokenizer(run: Run, config: SFTConfig) -> PreTrainedTokenizerBase:
     if config.init == "base":
         tokenizer = load_tokenizer(needed_model(run))
+        if config.lora_r and not tokenizer.chat_template:
+            raise rundir.RunFolderError(
+                f"The model in {run.model} has no chat template, and LoRA would not learn the "
+                "marks of a new one: set lora_r to 0."
+            )
         give_template(tokenizer)
         return tokenizer
     return new_tokenizer(tokenizer_texts(run.folder), config.vocab_size, config.max_positions)
