@@ -5,7 +5,7 @@
 
 const IDLE_MS = 60_000;
 const MAX_EVENTS = 1500;
-const DRAFT_DAYS = 7;
+const DRAFT_MS = 7 * 86_400_000;
 const RENEW_EVERY_MS = 30_000;
 const SEND_LIMIT_MS = 20_000;
 
@@ -17,9 +17,8 @@ const letter = (position) => String.fromCharCode(65 + position);
 let card = null; // what is bound now; null when nothing is left
 let sending = false;
 
-function say(sentence, values = {}) {
-  live.textContent = sentence.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
-}
+const fill = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (all, name) => values[name] ?? all);
+const say = (sentence, values = {}) => (live.textContent = fill(sentence, values));
 
 /* --- active time: idle beyond a minute and hidden tabs don't count ----------------------------- */
 
@@ -50,30 +49,27 @@ function bind(root, { focus = true } = {}) {
     candidates: [...form.querySelectorAll(".candidate")],
     chips: [...form.querySelectorAll(".chip")],
     lanes: [...form.querySelectorAll("[data-lane]")],
-    cursor: 0,
+    cursor: 0, // the position that keys speak to
     events: [],
     leaseEnds: Date.now() + 1000 * form.dataset.leaseS,
-    leaseS: Number(form.dataset.leaseS),
   };
   if (!card) {
-    say(words.empty);
-    root.querySelector(".nothing-left")?.focus();
-    return;
+    root.querySelector(".nothing-left").focus();
+    return say(words.empty);
   }
   clock.restart(0);
   const restored = restoreDraft();
   draw();
-  const turn = form.querySelector(".turn:last-child");
-  const talk = form.querySelector(".talk");
+  const [talk, turn] = [form.querySelector(".talk"), form.querySelector(".turn:last-child")];
   talk.scrollTop = turn.offsetTop - talk.offsetTop - 14;
-  if (focus) choose(0);
-  else markCurrent();
+  focus ? choose(0) : markCurrent();
   say(restored ? words.draft : words.card, { count: card.candidates.length });
 }
 
 const radios = (position) => [...card.candidates[position].querySelectorAll(".rank input")];
-const rankOf = (position) => Number(radios(position).find((radio) => radio.checked)?.value ?? 0);
-const ranks = () => card.candidates.map((_, position) => rankOf(position));
+const chosen = (position) => radios(position).find((radio) => radio.checked);
+const anchor = (position) => chosen(position) ?? radios(position)[0];
+const ranks = () => card.candidates.map((_, position) => Number(chosen(position)?.value ?? 0));
 const unplaced = () => ranks().flatMap((rank, position) => (rank ? [] : [position]));
 
 function note(code, position) {
@@ -81,7 +77,6 @@ function note(code, position) {
   if (card.events.length < MAX_EVENTS) card.events.push([Math.round(clock.total), code, position]);
 }
 
-/* Give a candidate a rank; 0 takes it back. */
 function place(position, rank, how) {
   for (const radio of radios(position)) radio.checked = Number(radio.value) === rank;
   note(how + rank, position);
@@ -104,22 +99,21 @@ function draw() {
     const badge = card.candidates[position].querySelector(".rank-badge");
     badge.textContent = rank ? rank + (tied ? "=" : "") : "";
     badge.dataset.rank = rank;
+    const stop = anchor(position); // one Tab stop a candidate, placed or not
+    for (const radio of radios(position)) radio.tabIndex = radio === stop ? 0 : -1;
   });
   for (const lane of card.lanes) {
     const inside = card.chips.filter((_, p) => now[p] === Number(lane.dataset.lane));
     lane.querySelector(".chips").replaceChildren(...inside);
   }
   const placed = now.filter(Boolean).length;
-  card.form.querySelector(".count").textContent = words.count
-    .replace("{placed}", placed)
-    .replace("{count}", now.length);
+  card.form.querySelector(".count").textContent = fill(words.count, { placed, count: now.length });
   card.form.querySelector("[data-submit]").setAttribute("aria-disabled", placed < now.length);
 }
 
 /* Move to a candidate: its radio group takes the focus, and the digits speak to it. */
 function choose(position) {
-  const group = radios(position);
-  (group.find((radio) => radio.checked) ?? group[0]).focus({ preventScroll: true });
+  anchor(position).focus({ preventScroll: true });
   card.cursor = position;
   markCurrent();
   card.candidates[position].scrollIntoView({ block: "nearest", inline: "nearest" });
@@ -177,11 +171,17 @@ function restoreDraft() {
 }
 
 function forgetOldDrafts() {
-  const oldest = Date.now() - DRAFT_DAYS * 86_400_000;
   for (const name of Object.keys(localStorage)) {
-    if (name.startsWith("prefloop:") && !(JSON.parse(localStorage.getItem(name)).at > oldest)) {
-      localStorage.removeItem(name);
-    }
+    const kept = name.startsWith("prefloop:") && JSON.parse(localStorage.getItem(name));
+    if (kept && !(kept.at > Date.now() - DRAFT_MS)) localStorage.removeItem(name);
+  }
+}
+
+function forgetDraft(name) {
+  try {
+    localStorage.removeItem(name);
+  } catch {
+    // Nothing was kept there then.
   }
 }
 
@@ -195,17 +195,15 @@ function fieldsOf(form) {
 }
 
 function post(url, fields) {
-  const headers = { "HX-Request": "true" };
-  const signal = AbortSignal.timeout(SEND_LIMIT_MS);
-  return fetch(url, { method: "POST", body: fields, headers, signal });
+  const limits = { headers: { "HX-Request": "true" }, signal: AbortSignal.timeout(SEND_LIMIT_MS) };
+  return fetch(url, { method: "POST", body: fields, ...limits });
 }
 
 function submit() {
   const missing = unplaced();
   if (missing.length) {
-    say(words.missing, { replies: missing.map(letter).join(", ") });
     choose(missing[0]);
-    return;
+    return say(words.missing, { replies: missing.map(letter).join(", ") });
   }
   note("s", 0);
   card.form.elements.active_ms.value = Math.round(clock.total);
@@ -227,7 +225,7 @@ async function send(form) {
     else refuse(answer.status, html);
   } catch {
     complain(words.offline);
-    window.addEventListener("online", () => card === sent && send(form), { once: true });
+    addEventListener("online", () => card === sent && send(form), { once: true });
   } finally {
     sending = false;
   }
@@ -235,11 +233,7 @@ async function send(form) {
 
 function showNext(sent, html) {
   const next = new DOMParser().parseFromString(html, "text/html").getElementById("compare-card");
-  try {
-    localStorage.removeItem(`prefloop:${sent.form.dataset.uid}`);
-  } catch {
-    // Nothing was kept there then.
-  }
+  forgetDraft(`prefloop:${sent.form.dataset.uid}`);
   sent.root.replaceWith(next);
   if (next.dataset.done) document.getElementById("done-today").textContent = next.dataset.done;
   bind(next);
@@ -250,7 +244,7 @@ function refuse(status, html) {
   const answer = new DOMParser().parseFromString(html, "text/html");
   const said = answer.querySelector("#error strong, .note-text")?.textContent.trim();
   if (status === 401) complain(words.signed_out);
-  else complain(said || words.failed.replace("{status}", status), status === 404 || status === 409);
+  else complain(said || fill(words.failed, { status }), status === 404 || status === 409);
 }
 
 function complain(text, over = false) {
@@ -261,13 +255,13 @@ function complain(text, over = false) {
 }
 
 async function renew() {
-  const wanted = card && Date.now() > card.leaseEnds - 500 * card.leaseS;
+  const wanted = card && Date.now() > card.leaseEnds - 500 * card.form.dataset.leaseS;
   if (!wanted || clock.last === null || performance.now() - clock.last > RENEW_EVERY_MS) return;
   const about = card;
   try {
     const answer = await post(card.form.action.replace(/submit\/$/, "renew/"), fieldsOf(card.form));
     if (card !== about) return;
-    if (answer.ok) about.leaseEnds = Date.now() + 1000 * about.leaseS;
+    if (answer.ok) about.leaseEnds = Date.now() + 1000 * about.form.dataset.leaseS;
     else if (answer.status === 409) complain(words.lost);
   } catch {
     // Offline: the submit will say so, and the next turn of the timer tries again.
@@ -325,13 +319,11 @@ function onDown(event) {
   markCurrent();
   const from = { x: event.clientX, y: event.clientY };
   const stop = new AbortController();
-  let ghost = null;
-  let lane = null;
+  let [ghost, lane] = [null, null];
   handle.setPointerCapture(event.pointerId);
   const over = (next) => {
-    lane?.classList.remove("over");
+    for (const element of card.lanes) element.classList.toggle("over", element === next);
     lane = next;
-    lane?.classList.add("over");
   };
   const move = ({ clientX, clientY }) => {
     if (!ghost && Math.hypot(clientX - from.x, clientY - from.y) < 6) return;
@@ -356,9 +348,8 @@ function onDown(event) {
 }
 
 function makeGhost(position) {
-  const ghost = document.createElement("span");
-  ghost.className = "chip ghost";
-  ghost.textContent = letter(position);
+  const looks = { className: "chip ghost", textContent: letter(position) };
+  const ghost = Object.assign(document.createElement("span"), looks);
   page.append(ghost);
   page.classList.add("dragging");
   return ghost;
@@ -372,8 +363,7 @@ function onClick(event) {
     card.cursor = position;
     markCurrent();
     const again = card.candidates[position].querySelector(".rank-badge").dataset.rank === radio.value;
-    place(position, again ? 0 : Number(radio.value), "c");
-    return;
+    return place(position, again ? 0 : Number(radio.value), "c"); // 0 takes it back
   }
   const lane = event.target.closest(".lane");
   if (lane && !event.target.closest("[data-drag]")) {

@@ -242,7 +242,7 @@ def test_export_is_asked_for_followed_and_fetched(
     assert rows.strip().startswith('<div id="export-rows"')
     assert 'hx-trigger="every 1s"' in rows
     file = client.get(world.url("export_download", "slug", "export"))
-    assert b"".join(file) == b'{"row": 1}\n'  # type: ignore[call-overload]
+    assert b"".join(file) == b'{"row": 1}\n'
     assert 'filename="rows.jsonl"' in file["Content-Disposition"]
 
 
