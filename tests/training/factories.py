@@ -24,7 +24,7 @@ from training.services.sampling import create_sampling_run
 _numbers = count(1)
 
 # What every stand-in for a recipe begins with: it keeps the protocol's names and rules.
-_HEAD = """
+HEAD = """
 import json, os, signal, sys, time
 from pathlib import Path
 from training import rundir
@@ -44,7 +44,7 @@ def end(status, steps, model=None):
 
 # Six steps with a checkpoint each, PAUSE seconds apart, then a model of one file of weights.
 STEPS = (
-    _HEAD
+    HEAD
     + """
 last = rundir.newest_checkpoint(folder)
 for step in range((last.step if last else 0) + 1, 7):
@@ -66,7 +66,7 @@ end("succeeded", 6, {"path": str(model), "sha256": rundir.weights_sha256(model),
 )
 # Four replies to each prompt, of which DISTINCT are distinct.
 SAMPLES = (
-    _HEAD
+    HEAD
     + """
 with (folder / rundir.SAMPLES).open("w") as file:
     for line in (folder / rundir.DATA).read_text().splitlines():
@@ -78,8 +78,8 @@ with (folder / rundir.SAMPLES).open("w") as file:
 end("succeeded", 6)
 """
 )
-FAILS = _HEAD + 'print("\\n".join(f"line {n}" for n in range(60)))\nsys.exit(3)'
-SILENT = _HEAD + 'print("nothing to say")'
+FAILS = HEAD + 'print("\\n".join(f"line {n}" for n in range(60)))\nsys.exit(3)'
+SILENT = HEAD + 'print("nothing to say")'
 
 
 def use_recipe(

@@ -1,5 +1,7 @@
 """Forms made from the typed configs."""
 
+from typing import Any
+
 import pytest
 
 from tests.factories import make_project
@@ -60,8 +62,9 @@ def test_choices_hold_what_the_recipe_can_use():
     preferences, _ = make_snapshot(project), make_demonstrations(project)
     policy, _ = make_model(project), make_model(project, "reward")
     form = RunForm(project=project, recipe="dpo", preset_name="default")
-    assert list(form.fields["snapshot"].queryset) == [preferences]
-    assert list(form.fields["base_model"].queryset) == [policy]
+    fields: dict[str, Any] = form.fields
+    assert list(fields["snapshot"].queryset) == [preferences]
+    assert list(fields["base_model"].queryset) == [policy]
 
 
 def test_an_unknown_preset_is_the_default_one():

@@ -14,13 +14,15 @@ from urllib.parse import quote
 import psutil
 import pytest
 from django.db import OperationalError, connection
+from kombu.exceptions import OperationalError as BrokerAway
 
 from config.processes import death_signal
-from labeling.models import AuditEvent, Candidate, CandidateSource, Comparison
+from labeling.models import AuditEvent, Candidate, CandidateSource, Comparison, Prompt
 from tests.conftest import REPOSITORY, VAR_DIR
 from tests.factories import make_project, owner_of
 from tests.training.factories import (
     FAILS,
+    HEAD,
     SAMPLES,
     SILENT,
     STEPS,
@@ -227,7 +229,8 @@ def test_a_worker_lost_before_the_registration_loses_and_doubles_nothing(monkeyp
 def test_metrics_wait_for_a_database_that_is_away(monkeypatch, tmp_path):
     use_recipe(monkeypatch, tmp_path, STEPS, PAUSE=0.3)
     run = make_run(make_project())
-    record, refused = attempts.record_metrics, []
+    record = attempts.record_metrics
+    refused: list[int] = []
 
     def away_at_first(**fields: object) -> None:
         if len(refused) < 2:
@@ -264,6 +267,32 @@ def test_samples_become_candidates_and_comparisons_once(monkeypatch, tmp_path):
     sources = CandidateSource.objects.filter(sampled__sampling_run=run.sampling)
     assert {s.model_sha256 for s in sources} == {run.base_model.sha256}
     assert Candidate.objects.first().messages[0]["content"][0]["text"] == "fresh 0\ufffd"
+
+
+def test_prompts_withdrawn_in_the_meantime_get_no_comparison(monkeypatch, tmp_path):
+    use_recipe(monkeypatch, tmp_path, SAMPLES)
+    run = make_sampling_run(make_project(), prompts=2)
+    Prompt.objects.filter(pk=run.sampling.prompt_ids[0]).update(state="withdrawn")
+    tasks.train(run.pk)
+    assert [c.prompt_id for c in Comparison.objects.all()] == [run.sampling.prompt_ids[1]]
+
+
+def test_a_result_without_a_model_is_a_failure(monkeypatch, tmp_path):
+    run = make_run(make_project())
+    use_recipe(monkeypatch, tmp_path, HEAD + 'end("succeeded", 6)')
+    tasks.train(run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.error) == ("failed", "The recipe's result names no model.")
+
+
+def test_a_broker_that_is_away_leaves_the_run_to_beat(monkeypatch):
+    def away(**_: object) -> None:
+        raise BrokerAway("connection refused")
+
+    monkeypatch.setattr(tasks.train, "apply_async", away)
+    run = make_run(make_project())
+    tasks.ring(run.pk)
+    assert attempts.due_runs(ring_again_after_s=60) == [run.pk]
 
 
 def test_equal_samples_are_one_candidate_with_two_sources(monkeypatch, tmp_path):

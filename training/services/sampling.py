@@ -8,7 +8,8 @@ from typing import Any
 from django.db import transaction
 
 from labeling.exceptions import InvalidInput
-from labeling.models import CandidateSource, Comparison, Project, User
+from labeling.models import CandidateSource, Comparison, Project, Prompt, User
+from labeling.models.prompts import State as PromptState
 from labeling.selectors.prompts import select_prompts
 from labeling.services import audit
 from labeling.services.comparisons import queue_comparisons
@@ -54,40 +55,52 @@ def create_sampling_run(
     resolved = resolve_config(recipe="sample", config=config, preset_name=preset_name)
     overlap = overlap or project.overlap
     errors = _errors(project, model, resolved, seed=seed, limit=limit, overlap=overlap, queue=queue)
-    prompts = (
-        []
-        if errors
-        else select_prompts(project, tags=tags, exclude_tags=exclude_tags, limit=limit, seed=seed)
-    )
-    if not errors and not prompts:
-        errors["tags"] = ["No prompt of this project has such tags."]
     if errors:
         raise InvalidInput("The model can't be sampled like this.", errors=errors)
-    run = TrainingRun.objects.create(
-        project=project,
-        recipe="sample",
-        config=resolved,
-        seed=seed,
-        base_model=model,
-        created_by=actor,
-    )
-    SamplingRun.objects.create(
-        run=run,
+    selection = {"tags": [*tags], "exclude_tags": [*exclude_tags], "limit": limit, "seed": seed}
+    sampling = SamplingRun(
         model=model,
-        selection={"tags": [*tags], "exclude_tags": [*exclude_tags], "limit": limit, "seed": seed},
-        prompt_ids=[prompt.pk for prompt in prompts],
+        selection=selection,
+        prompt_ids=_chosen_prompts(project, selection),
         queue_comparisons=queue,
         overlap=overlap,
         priority=priority,
     )
+    return _write(actor, project, resolved, seed, sampling)
+
+
+def _chosen_prompts(project: Project, selection: dict[str, Any]) -> list[int]:
+    prompts = select_prompts(project, **selection)
+    if not prompts:
+        text = "No prompt of this project has such tags."
+        raise InvalidInput("There is nothing to reply to.", errors={"tags": [text]})
+    return [prompt.pk for prompt in prompts]
+
+
+def _write(
+    actor: User | None,
+    project: Project,
+    config: dict[str, Any],
+    seed: int,
+    sampling: SamplingRun,
+) -> TrainingRun:
+    sampling.run = TrainingRun.objects.create(
+        project=project,
+        recipe="sample",
+        config=config,
+        seed=seed,
+        base_model=sampling.model,
+        created_by=actor,
+    )
+    sampling.save()
     audit.record(
         actor=actor,
         project=project,
         verb="sampling.create",
-        obj=run,
-        data={"model": str(model), "prompts": len(prompts)},
+        obj=sampling.run,
+        data={"model": str(sampling.model), "prompts": len(sampling.prompt_ids)},
     )
-    return run
+    return sampling.run
 
 
 def _errors(
@@ -161,11 +174,15 @@ def take_samples(*, run: TrainingRun) -> SamplingRun:
 def _queue(
     run: TrainingRun, sampling: SamplingRun, sources: Sequence[CandidateSource]
 ) -> list[Comparison]:
-    """Make comparisons of this run's replies alone, so that one says something of one model."""
+    """Make comparisons of this run's replies alone, so that one says something of one model.
+
+    Prompts that were withdrawn while the model replied are left out.
+    """
+    active = Prompt.objects.filter(pk__in=sampling.prompt_ids, state=PromptState.ACTIVE)
     return queue_comparisons(
         actor=run.created_by,
         project=run.project,
-        prompt_ids=sampling.prompt_ids,
+        prompt_ids=active.values_list("pk", flat=True),
         overlap=sampling.overlap,
         priority=sampling.priority,
         origin="sampling",

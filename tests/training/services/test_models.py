@@ -1,5 +1,6 @@
 """The registry: weights move whole, versions count up, sharing is explicit."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,21 @@ def test_take_weights_refuses_other_weights_and_none():
     make_weights().rename(run.folder / rundir.MODEL)
     with pytest.raises(ModelMissing, match="the recipe said 000"):
         take_weights(run=run, sha256="0" * 64)
+
+
+def test_weights_are_copied_whole_to_another_file_system(settings, tmp_path):
+    memory = Path("/dev/shm")  # noqa: S108 - a file system of its own, where there is one
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("needs two file systems: /dev/shm and the folder of the tests")
+    run = make_run(make_project())
+    run.folder.mkdir(parents=True)
+    made = run.folder / rundir.MODEL
+    make_weights().rename(made)
+    sha256 = rundir.weights_sha256(made)
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        settings.MODEL_DIR = Path(folder)
+        take_weights(run=run, sha256=sha256)
+        assert [path.name for path in Path(folder).iterdir()] == [str(run.uid)]
 
 
 def test_share_model_lets_another_project_use_it():
