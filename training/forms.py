@@ -162,3 +162,26 @@ class SampleForm(ConfigForm):
         tags.choices = [(name, name) for name in names]
         if not tags.choices:
             del self.fields["tags"]
+
+
+class RegisterForm(forms.Form):
+    """A model that lies in a folder of the server."""
+
+    name = forms.CharField(label=_("Name"), max_length=120)
+    kind = forms.ChoiceField(label=_("Kind"), choices=ModelVersion.Kind.choices)
+    folder = forms.CharField(
+        label=_("Folder"),
+        max_length=500,
+        help_text=_("Absolute path on the server: safetensors, config.json and tokenizer.json."),
+    )
+    note = forms.CharField(
+        label=_("Note"), max_length=500, required=False, help_text=_("Where it is from.")
+    )
+
+
+class ShareForm(forms.Form):
+    """Another project that may use a model."""
+
+    project = forms.SlugField(
+        label=_("Share with"), max_length=60, help_text=_("The other project's short name.")
+    )

@@ -17,6 +17,8 @@ urlpatterns = [
     path(f"{_RUN}cancel/", runs.run_cancel, name="run_cancel"),
     path(f"{_RUN}resume/", runs.run_resume, name="run_resume"),
     path(f"{_PROJECT}models/", models.model_list, name="model_list"),
+    path(f"{_PROJECT}models/new/", models.model_new, name="model_new"),
     path(f"{_PROJECT}models/<int:pk>/", models.model_detail, name="model_detail"),
     path(f"{_PROJECT}models/<int:pk>/sample/", models.sampling_new, name="sampling_new"),
+    path(f"{_PROJECT}models/<int:pk>/share/", models.model_share, name="model_share"),
 ]

@@ -1,19 +1,20 @@
 """Models: the registry, where each one is from, and "sample and queue"."""
 
 from functools import partial
+from pathlib import Path
 
 from django.core.paginator import Paginator
 from django.db import transaction
 from django.http import HttpRequest, HttpResponseBase
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from labeling.exceptions import PrefloopError
+from labeling.exceptions import InvalidInput, PrefloopError
 from labeling.forms import refuse
 from labeling.models import Project
-from labeling.views.access import answer, go_to, project_for, reader, signed_in
+from labeling.views.access import answer, go_to, project_for, reader, signed_in, wants_piece
 from training import tasks
 from training.charts import in_words
-from training.forms import SampleForm
+from training.forms import RegisterForm, SampleForm, ShareForm
 from training.models import ModelVersion, TrainingRun
 from training.selectors import (
     get_model,
@@ -23,6 +24,7 @@ from training.selectors import (
     sampling_runs_of,
     usable_models,
 )
+from training.services.models import register_model, share_model
 from training.services.sampling import create_sampling_run
 
 PER_PAGE = 50
@@ -38,6 +40,50 @@ def model_list(request: HttpRequest, slug: str) -> HttpResponseBase:
     return answer(request, "training/model_list.html", "training/_model_rows.html", context)
 
 
+@require_http_methods(["GET", "POST"])
+@signed_in
+def model_new(request: HttpRequest, slug: str) -> HttpResponseBase:
+    """Register a model that lies on the server."""
+    project = project_for(request, slug, "model.register")
+    form = RegisterForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        given = dict(form.cleaned_data)
+        folder = Path(given.pop("folder"))
+        try:
+            model = register_model(actor=reader(request), project=project, folder=folder, **given)
+        except PrefloopError as error:
+            refuse(form, error)
+        else:
+            return go_to(request, "training:model_detail", slug, model.pk)
+    context = {"project": project, "form": form}
+    page, piece = "training/model_new.html", "training/_register_form.html"
+    return answer(request, page, piece, context, 422 if form.errors else 200)
+
+
+@require_POST
+@signed_in
+def model_share(request: HttpRequest, slug: str, pk: int) -> HttpResponseBase:
+    """Let another project use a model."""
+    project = project_for(request, slug, "model.register")
+    model = get_model(project, pk)
+    form = ShareForm(request.POST)
+    if form.is_valid():
+        other = Project.objects.filter(slug=form.cleaned_data["project"]).first()
+        try:
+            if other is None:
+                raise InvalidInput("There is no such project.")
+            share_model(actor=reader(request), model=model, project=other)
+        except PrefloopError as error:
+            form.add_error("project", error.message)
+        else:
+            form = ShareForm()
+    if not form.errors and not wants_piece(request):
+        return go_to(request, "training:model_detail", slug, pk)
+    piece = "training/_share_form.html"
+    sample = SampleForm(project=project, preset_name=preset_for("sample", model))
+    return _page(request, project, model, sample, share_form=form, piece=piece)
+
+
 def _form(request: HttpRequest, project: Project, model: ModelVersion) -> SampleForm:
     return SampleForm(
         request.POST if request.method == "POST" else None,
@@ -47,19 +93,26 @@ def _form(request: HttpRequest, project: Project, model: ModelVersion) -> Sample
 
 
 def _page(
-    request: HttpRequest, project: Project, model: ModelVersion, form: SampleForm
+    request: HttpRequest,
+    project: Project,
+    model: ModelVersion,
+    form: SampleForm,
+    *,
+    share_form: ShareForm | None = None,
+    piece: str = "training/_sample_form.html",
 ) -> HttpResponseBase:
     context = {
         "project": project,
         "model": model,
         "form": form,
+        "share_form": share_form or ShareForm(),
         "line": lineage(model),
         "measures": in_words(model.provenance.get("metrics", {})),
         "runs": runs_from(project, model)[:20],
         "samplings": sampling_runs_of(project, model)[:20],
     }
-    page, piece = "training/model_detail.html", "training/_sample_form.html"
-    return answer(request, page, piece, context, 422 if form.errors else 200)
+    faulty = form.errors or (share_form is not None and share_form.errors)
+    return answer(request, "training/model_detail.html", piece, context, 422 if faulty else 200)
 
 
 @require_GET

@@ -5,16 +5,18 @@ from django.test import Client
 from django.urls import reverse
 
 from labeling.models import Project, Tag
-from tests.factories import ACTORS, make_project, make_prompt, owner_of, seven_actors
-from tests.training.factories import STEPS, make_model, make_run, use_recipe
+from tests.factories import ACTORS, make_admin, make_project, make_prompt, owner_of, seven_actors
+from tests.training.factories import STEPS, make_model, make_run, make_weights, use_recipe
 from tests.training.views.test_runs import HTMX, bell, client_of, form_data, page  # noqa: F401
 from training import tasks
 from training.models import ModelVersion, TrainingRun
+from training.selectors import is_usable
 from training.services.models import share_model
 
 pytestmark = pytest.mark.django_db
 
 READS = (302, 404, 403, 200, 200, 200, 200)
+ADMINS = (302, 404, 403, 403, 403, 403, 200)
 # An empty form is invalid: whoever may sample is told so.
 SAMPLES = (302, 404, 403, 403, 403, 422, 422)
 
@@ -25,12 +27,14 @@ SAMPLES = (302, 404, 403, 403, 403, 422, 422)
         ("model_list", "get", READS),
         ("model_detail", "get", READS),
         ("sampling_new", "post", SAMPLES),
+        ("model_new", "get", ADMINS),
+        ("model_share", "post", (302, 404, 403, 403, 403, 403, 422)),
     ],
 )
 def test_model_pages_answer_each_of_the_seven(name: str, method: str, expected: tuple[int, ...]):
     project = make_project()
     model = make_model(project)
-    url = page(name, project, *([] if name == "model_list" else [model.pk]))
+    url = page(name, project, *([] if name in {"model_list", "model_new"} else [model.pk]))
     found = [
         getattr(client_of(user), method)(url).status_code for user in seven_actors(project).values()
     ]
@@ -117,3 +121,25 @@ def test_model_list_takes_the_same_queries_for_one_model_and_for_many(django_ass
         make_model(project)
     with django_assert_num_queries(7):
         client.get(url)
+
+
+def test_an_admin_registers_a_model_or_is_told_why_not():
+    project, admin = make_project(), client_of(make_admin())
+    data = {"name": "mine", "kind": "policy", "folder": "/nowhere", "note": ""}
+    refused = admin.post(page("model_new", project), data, headers=HTMX)
+    assert refused.status_code == 422
+    assert "is no folder on this machine" in refused.content.decode()
+    data["folder"] = str(make_weights())
+    taken = admin.post(page("model_new", project), data)
+    assert taken["Location"] == page("model_detail", project, ModelVersion.objects.get().pk)
+
+
+def test_an_admin_shares_a_model_with_another_project():
+    project, model, _ = owner_client()
+    other, admin = make_project(), client_of(make_admin())
+    url = page("model_share", project, model.pk)
+    assert admin.post(url, {"project": "no-such"}, headers=HTMX).status_code == 422
+    assert admin.post(url, {"project": project.slug}, headers=HTMX).status_code == 422
+    piece = admin.post(url, {"project": other.slug}, headers=HTMX).content.decode()
+    assert other.name in piece
+    assert is_usable(other, model)
