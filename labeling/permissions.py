@@ -40,6 +40,9 @@ ALLOWED: Final[dict[str, frozenset[Role]]] = {
 }
 
 
+_TOO_LITTLE: Final = "Your role in this project does not allow that. Ask its owner."
+
+
 def role_in(user: User, project: Project) -> Role | None:
     """Return the account's role in the project, None for a stranger."""
     row = Membership.objects.filter(user=user, project=project).values_list("role", flat=True)
@@ -59,11 +62,18 @@ def may(user: User, deed: str, project: Project | None = None) -> bool:
 
 def require(user: User, deed: str, project: Project | None = None) -> None:
     """Raise NotFound to a stranger and NotAllowed to a member whose role does not reach."""
-    roles = ALLOWED[deed]
     if user.is_site_admin:
         return
-    role = role_in(user, project) if project is not None else None
-    if project is not None and role is None:
+    if project is None:
+        raise NotAllowed(_TOO_LITTLE)
+    require_role(user, deed, role_in(user, project))
+
+
+def require_role(user: User, deed: str, role: Role | None) -> None:
+    """Do as `require` where the account's role in the project (None: a stranger) is known."""
+    if user.is_site_admin:
+        return
+    if role is None:
         raise NotFound("There is no such project, or you are no member of it.")
-    if role not in roles:
-        raise NotAllowed("Your role in this project does not allow that. Ask its owner.")
+    if role not in ALLOWED[deed]:
+        raise NotAllowed(_TOO_LITTLE)

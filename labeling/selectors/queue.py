@@ -1,6 +1,7 @@
 """Reads of the queue: the card that an annotator sees, and how much is left."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -47,20 +48,22 @@ class Card:
     done_today: int
 
 
-# One statement: what it joins is found by primary keys and by the slots of one comparison.
-_CARD = """
+# What a card is made of, from an assignment `a`: a stored one, or one that a claim has just made.
+# What it joins is found by primary keys and by the slots of one comparison.
+CARD_COLUMNS = """
 SELECT a.uid, a.expires_at, a.shown_order, a.draft, p.messages, p.html, g.version,
        (SELECT jsonb_agg(jsonb_build_array(k.html, k.messages) ORDER BY s.slot)
           FROM labeling_comparisoncandidate s JOIN labeling_candidate k ON k.id = s.candidate_id
          WHERE s.comparison_id = a.comparison_id),
        (SELECT count(*) FROM labeling_judgement j
-         WHERE j.annotator_id = a.annotator_id AND j.created_at >= %s)
-  FROM labeling_assignment a
+         WHERE j.annotator_id = a.annotator_id AND j.created_at >= %(today)s)
+"""
+CARD_JOINS = """
   JOIN labeling_comparison c ON c.id = a.comparison_id
   JOIN labeling_prompt p ON p.id = c.prompt_id
   LEFT JOIN labeling_guideline g ON g.id = a.guideline_id
- WHERE a.id = %s
 """
+_CARD = CARD_COLUMNS + "FROM labeling_assignment a" + CARD_JOINS + "WHERE a.id = %(assignment)s"
 
 
 def start_of_today() -> datetime:
@@ -71,8 +74,13 @@ def start_of_today() -> datetime:
 def card_of(assignment_id: int) -> Card:
     """Return the card of an assignment, its candidates in the order recorded for it."""
     with connection.cursor() as cursor:
-        cursor.execute(_CARD, [start_of_today(), assignment_id])
-        uid, expires_at, order, draft, messages, html, version, slots, done = cursor.fetchone()
+        cursor.execute(_CARD, {"today": start_of_today(), "assignment": assignment_id})
+        return card_from(cursor.fetchone())
+
+
+def card_from(row: Sequence[Any]) -> Card:
+    """Return the card that CARD_COLUMNS were selected for."""
+    uid, expires_at, order, draft, messages, html, version, slots, done = row
     order, draft, messages, html, slots = map(_loaded, (order, draft, messages, html, slots))
     return Card(
         assignment_uid=uid,

@@ -4,6 +4,8 @@ Locks are always taken in one order: the annotator, the assignment, the comparis
 itself skips locked comparisons, so nobody waits for anybody else's card.
 """
 
+import json
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,19 +14,27 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from labeling.exceptions import AssignmentEnded, InvalidInput, NotAllowed, NotFound
-from labeling.models import Annotator, Assignment, Comparison, Project, User
-from labeling.permissions import require
-from labeling.selectors.queue import Card, card_of
+from labeling.models import Annotator, Assignment, Comparison, Project, Role, User
+from labeling.permissions import require, require_role
+from labeling.selectors.queue import (
+    CARD_COLUMNS,
+    CARD_JOINS,
+    Card,
+    card_from,
+    card_of,
+    start_of_today,
+)
 from labeling.services import audit
 from labeling.services.projects import annotator_of
 
 MAX_DRAFT_CHARACTERS = 200_000
+_NOT_OWN = "There is no such assignment, or it is not yours."
 
 # The subquery keeps the planner from joining an annotator's whole history (some have hundreds of
 # thousands of rows): it is asked by index, once for each comparison considered, mostly once.
 # Breadth first: a comparison with more open slots comes before one that is nearly done, so that
 # an annotator meets what nobody has judged before what they have judged themselves.
-_CLAIM = """
+_LEASE = """
 WITH picked AS (
     SELECT c.id FROM labeling_comparison c
      WHERE c.project_id = %(project)s AND c.open_slots > 0
@@ -37,20 +47,34 @@ WITH picked AS (
 ), taken AS (
     UPDATE labeling_comparison c SET open_slots = c.open_slots - 1
       FROM picked WHERE c.id = picked.id RETURNING c.id
+), leased AS (
+    INSERT INTO labeling_assignment
+        (uid, comparison_id, annotator_id, state, skip_reason, shown_order, leased_at, expires_at,
+         guideline_id, flag_set_id)
+    SELECT gen_random_uuid(), taken.id, %(annotator)s, 'leased', '',
+           (SELECT to_jsonb(array_agg(s.slot ORDER BY random()))
+              FROM labeling_comparisoncandidate s WHERE s.comparison_id = taken.id),
+           now(), now() + make_interval(mins => %(minutes)s),
+           (SELECT g.id FROM labeling_guideline g WHERE g.project_id = %(project)s
+             ORDER BY g.version DESC LIMIT 1),
+           (SELECT f.id FROM labeling_flagset f WHERE f.project_id = %(project)s
+             ORDER BY f.version DESC LIMIT 1)
+      FROM taken
+    RETURNING *
 )
-INSERT INTO labeling_assignment
-    (uid, comparison_id, annotator_id, state, skip_reason, shown_order, leased_at, expires_at,
-     guideline_id, flag_set_id)
-SELECT gen_random_uuid(), taken.id, %(annotator)s, 'leased', '',
-       (SELECT to_jsonb(array_agg(s.slot ORDER BY random())) FROM labeling_comparisoncandidate s
-         WHERE s.comparison_id = taken.id),
-       now(), now() + make_interval(mins => %(minutes)s),
-       (SELECT g.id FROM labeling_guideline g WHERE g.project_id = %(project)s
-         ORDER BY g.version DESC LIMIT 1),
-       (SELECT f.id FROM labeling_flagset f WHERE f.project_id = %(project)s
-         ORDER BY f.version DESC LIMIT 1)
-  FROM taken
-RETURNING id
+"""
+_CLAIM = _LEASE + CARD_COLUMNS + "FROM leased a" + CARD_JOINS
+
+# All that a submit asks before it writes. OF names the locks in the order in which they are taken.
+_LOCK = """
+SELECT a.id, a.state, a.comparison_id, a.annotator_id, a.guideline_id, a.flag_set_id,
+       p.id, p.lease_minutes, p.is_archived, a.shown_order, m.role
+  FROM labeling_assignment a
+  JOIN labeling_annotator n ON n.id = a.annotator_id
+  JOIN labeling_project p ON p.id = n.project_id
+  LEFT JOIN labeling_membership m ON m.project_id = n.project_id AND m.user_id = n.user_id
+ WHERE a.uid = %s AND n.user_id = %s
+   FOR UPDATE OF n, a
 """
 
 _EXPIRE = """
@@ -68,6 +92,22 @@ WITH due AS (
 )
 SELECT count(*) FROM ended
 """
+
+
+@dataclass(frozen=True, slots=True)
+class LockedAssignment:
+    """An assignment under lock, with what a submit needs to know of it and of its project."""
+
+    id: int
+    state: str
+    comparison_id: int
+    annotator_id: int
+    guideline_id: int | None
+    flag_set_id: int | None
+    project_id: int
+    lease_minutes: int
+    is_archived: bool
+    shown_order: list[int]
 
 
 def lock_annotator(*, actor: User, project: Project) -> Annotator:
@@ -96,25 +136,25 @@ def claim_next(*, actor: User, project: Project) -> Card | None:
     if held is not None:
         Assignment.objects.filter(pk=held.pk).update(expires_at=_lease_end(project))
         return card_of(held.pk)
-    return claim_for(annotator_id=annotator.pk, project=project)
+    return claim_for(
+        annotator_id=annotator.pk, project_id=project.pk, lease_minutes=project.lease_minutes
+    )
 
 
-def claim_for(*, annotator_id: int, project: Project) -> Card | None:
+def claim_for(*, annotator_id: int, project_id: int, lease_minutes: int) -> Card | None:
     """Lease the next comparison to an annotator who is locked and holds no lease."""
-    assignment_id = _claim(annotator_id, project)
-    if assignment_id is None and expire_leases():
-        assignment_id = _claim(annotator_id, project)
-    return card_of(assignment_id) if assignment_id is not None else None
+    card = _claim(annotator_id, project_id, lease_minutes)
+    if card is None and expire_leases():
+        card = _claim(annotator_id, project_id, lease_minutes)
+    return card
 
 
-def _claim(annotator_id: int, project: Project) -> int | None:
+def _claim(annotator_id: int, project_id: int, lease_minutes: int) -> Card | None:
+    values = {"annotator": annotator_id, "project": project_id, "minutes": lease_minutes}
     with connection.cursor() as cursor:
-        cursor.execute(
-            _CLAIM,
-            {"project": project.pk, "annotator": annotator_id, "minutes": project.lease_minutes},
-        )
+        cursor.execute(_CLAIM, values | {"today": start_of_today()})
         row = cursor.fetchone()
-    return row[0] if row else None
+    return card_from(row) if row else None
 
 
 def _lease_end(project: Project) -> datetime:
@@ -130,9 +170,25 @@ def own_assignment(*, actor: User, assignment_uid: UUID) -> Assignment:
     rows = rows.filter(uid=assignment_uid, annotator__user=actor)
     found = rows.select_for_update(of=("annotator", "self")).first()
     if found is None:
-        raise NotFound("There is no such assignment, or it is not yours.")
+        raise NotFound(_NOT_OWN)
     require(actor, "judgement.make", found.annotator.project)
     return found
+
+
+def lock_assignment(*, actor: User, assignment_uid: UUID) -> LockedAssignment:
+    """Return one of the actor's own assignments, annotator and assignment locked, in a statement.
+
+    Raises NotFound for anybody else's, and to a stranger; NotAllowed to a role that doesn't
+    annotate. Must run inside a transaction.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK, [assignment_uid, actor.pk])
+        row = cursor.fetchone()
+    if row is None:
+        raise NotFound(_NOT_OWN)
+    *columns, shown_order, role = row
+    require_role(actor, "judgement.make", Role(role) if role else None)
+    return LockedAssignment(*[*columns, json.loads(shown_order)])
 
 
 @transaction.atomic

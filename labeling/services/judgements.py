@@ -1,76 +1,80 @@
 """A judgement's way in: validated, written with its pairs, counted, acknowledged once."""
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
-from django.db.models import Case, F, Value, When
+from django.db import IntegrityError, connection, transaction
+from django.db.models import F
 from django.utils import timezone
+from psycopg.types.json import Jsonb
 
 from labeling.domain.pairs import pairs_of
-from labeling.domain.rankings import RankingError, Tiers, check_tiers, is_tie, map_tiers
 from labeling.exceptions import (
     AssignmentEnded,
     Conflict,
     IdempotencyConflict,
     InvalidInput,
-    InvalidRanking,
     NotFound,
-    UntouchedOrder,
 )
-from labeling.models import (
-    Assignment,
-    Comparison,
-    ComparisonCandidate,
-    Judgement,
-    PreferencePair,
-    Project,
-    User,
-)
+from labeling.models import Assignment, Comparison, Judgement, Project, User
 from labeling.permissions import require
 from labeling.selectors.queue import Card
-from labeling.services import assignments, audit
+from labeling.services import assignments
+from labeling.services.assignments import LockedAssignment
+from labeling.services.submissions import CheckedSubmission, Submission, check_submission
 
-MAX_EVENTS: Final = 2000
-MAX_COMMENT: Final = 20_000
-RATING_FIELDS: Final = frozenset({"quality", "flags"})
+__all__ = ["Submission", "revise_judgement", "submit_and_claim", "submit_judgement"]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Submission:
-    """What an annotator says of a card. Tiers name positions as shown, best tier first."""
-
-    verdict: str = Judgement.Verdict.RANKED
-    tiers: list[list[int]] = field(default_factory=list)
-    touched: bool = False
-    strength: int | None = None
-    confidence: int | None = None
-    comment: str = ""
-    ratings: dict[str, Any] = field(default_factory=dict)
-    unrankable_reason: str = ""
-    active_ms: int | None = None
-    events: list[Any] = field(default_factory=list)
-
-    def fingerprint(self, assignment_uid: UUID) -> str:
-        """Return the hash by which a retry is told from another body under the same key.
-
-        Times and the event log are left out: a retry may have gone on measuring.
-        """
-        said = {k: v for k, v in asdict(self).items() if k not in {"active_ms", "events"}}
-        text = json.dumps([str(assignment_uid), said], sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class _Checked:
-    """A submission with its ranking checked and turned into slots."""
-
-    verdict: str
-    tiers: Tiers
-    ratings: dict[str, Any]
+# All that a judgement entails in one statement: a step's cost is mostly its round trips, and what
+# belongs together can't come apart. Every part hangs on `written`, which is empty when the
+# idempotency key was used before. A comparison closes with the judgement that meets its overlap.
+_WRITE = """
+WITH written AS (
+    INSERT INTO labeling_judgement
+        (uid, project_id, comparison_id, annotator_id, assignment_id, verdict, tiers,
+         unrankable_reason, strength, confidence, comment, ratings, flag_set_id, shown_order,
+         active_ms, events, guideline_id, supersedes_id, origin, surplus, provenance,
+         idempotency_key, request_hash, created_at)
+    VALUES
+        (%(uid)s, %(project_id)s, %(comparison_id)s, %(annotator_id)s, %(assignment_id)s,
+         %(verdict)s, %(tiers)s, %(unrankable_reason)s, %(strength)s, %(confidence)s, %(comment)s,
+         %(ratings)s, %(flag_set_id)s, %(shown_order)s, %(active_ms)s, %(events)s,
+         %(guideline_id)s, %(supersedes_id)s, %(origin)s, %(surplus)s, %(provenance)s,
+         %(idempotency_key)s, %(request_hash)s, %(created_at)s)
+    ON CONFLICT (annotator_id, idempotency_key) DO NOTHING
+    RETURNING id, comparison_id, assignment_id, supersedes_id, surplus, created_at
+), paired AS (
+    INSERT INTO labeling_preferencepair (judgement_id, chosen_id, rejected_id, rank_gap, is_tie)
+    SELECT written.id, chosen.candidate_id, rejected.candidate_id, pair.rank_gap, pair.rank_gap = 0
+      FROM written
+      CROSS JOIN unnest(%(chosen)s::int[], %(rejected)s::int[], %(rank_gaps)s::int[])
+                 AS pair (chosen, rejected, rank_gap)
+      JOIN labeling_comparisoncandidate chosen
+        ON chosen.comparison_id = written.comparison_id AND chosen.slot = pair.chosen
+      JOIN labeling_comparisoncandidate rejected
+        ON rejected.comparison_id = written.comparison_id AND rejected.slot = pair.rejected
+), ended AS (
+    UPDATE labeling_assignment a SET state = 'judged', ended_at = written.created_at
+      FROM written WHERE a.id = written.assignment_id AND written.supersedes_id IS NULL
+), counted AS (
+    UPDATE labeling_comparison c
+       SET judgement_count = c.judgement_count + 1,
+           state = CASE WHEN c.state = 'open' AND c.judgement_count + 1 >= c.overlap
+                        THEN 'closed' ELSE c.state END
+      FROM written
+     WHERE c.id = written.comparison_id AND written.supersedes_id IS NULL AND NOT written.surplus
+), recorded AS (
+    INSERT INTO labeling_auditevent
+        (actor_id, project_id, verb, object_type, object_id, data, created_at)
+    SELECT %(actor_id)s, %(project_id)s, %(verb)s, 'judgement', written.id::text,
+           CASE WHEN written.surplus THEN '{"surplus": true}'::jsonb ELSE '{}' END, now()
+      FROM written
+)
+SELECT id FROM written
+"""
+_JSON = ("tiers", "ratings", "shown_order", "events", "provenance")
+_ENDED = "This comparison was already judged or skipped. Revise it instead."
 
 
 @dataclass(frozen=True)
@@ -79,65 +83,7 @@ class _Submitted:
 
     judgement: Judgement
     held: bool
-    project: Project
-
-
-def _check(submission: Submission, shown_order: list[int]) -> _Checked:
-    """Return the ranking in slots.
-
-    Raises UntouchedOrder, InvalidRanking or InvalidInput, each naming the field.
-    """
-    _check_fields(submission)
-    ratings = _ratings_by_slot(submission.ratings, shown_order)
-    verdict = submission.verdict
-    if verdict not in Judgement.Verdict.values:
-        raise InvalidInput("There is no such verdict.", errors={"verdict": [verdict]})
-    if verdict in {Judgement.Verdict.BOTH_BAD, Judgement.Verdict.UNRANKABLE}:
-        if verdict == Judgement.Verdict.UNRANKABLE and not submission.unrankable_reason.strip():
-            raise InvalidInput(
-                "Say why it can't be ranked.", errors={"unrankable_reason": ["Give a reason."]}
-            )
-        return _Checked(verdict, [], ratings)
-    if not submission.touched:
-        raise UntouchedOrder(
-            "Nothing was placed. Rank the replies; equal ones may share a rank.",
-            errors={"tiers": ["The order was sent back as it was shown."]},
-        )
-    try:
-        placed = check_tiers(submission.tiers, len(shown_order))
-    except RankingError as error:
-        raise InvalidRanking(str(error), errors={"tiers": [str(error)]}) from None
-    verdict = Judgement.Verdict.TIE if is_tie(placed) else Judgement.Verdict.RANKED
-    return _Checked(verdict, map_tiers(placed, shown_order), ratings)
-
-
-def _check_fields(submission: Submission) -> None:
-    errors: dict[str, list[str]] = {}
-    for name, top in (("strength", 9), ("confidence", 9)):
-        value = getattr(submission, name)
-        if value is not None and not 1 <= value <= top:
-            errors[name] = [f"Must be 1 to {top}."]
-    if len(submission.comment) > MAX_COMMENT:
-        errors["comment"] = [f"At most {MAX_COMMENT} characters."]
-    if len(submission.events) > MAX_EVENTS:
-        errors["events"] = [f"At most {MAX_EVENTS} events."]
-    if submission.active_ms is not None and not 0 <= submission.active_ms < 2**31:
-        errors["active_ms"] = ["Must be milliseconds, 0 or more."]
-    if errors:
-        raise InvalidInput("Some fields can't be taken.", errors=errors)
-
-
-def _ratings_by_slot(ratings: dict[str, Any], shown_order: list[int]) -> dict[str, Any]:
-    by_slot: dict[str, Any] = {}
-    for position, said in ratings.items():
-        if not str(position).isdigit() or int(position) >= len(shown_order):
-            raise InvalidInput("No such position.", errors={"ratings": [f"{position!r}"]})
-        if not isinstance(said, dict) or set(said) - RATING_FIELDS:
-            raise InvalidInput(
-                "A rating holds `quality` and `flags`.", errors={"ratings": [f"{position!r}"]}
-            )
-        by_slot[str(shown_order[int(position)])] = said
-    return by_slot
+    assignment: LockedAssignment
 
 
 @transaction.atomic
@@ -170,15 +116,23 @@ def submit_and_claim(
 ) -> tuple[Judgement, Card | None]:
     """Submit, and lease the next comparison in the same transaction: one request a step.
 
-    It is one of `project`, else of the project of the assignment, which costs no statement.
+    The next one is of the same project; None when nothing is left, or the project is archived.
+    Raises NotFound where `project` is given and the assignment is of another one.
     """
     done = _submit(actor, assignment_uid, submission, idempotency_key, origin)
-    judgement, project = done.judgement, project or done.project
-    if done.held:
-        return judgement, assignments.claim_for(
-            annotator_id=judgement.annotator_id, project=project
-        )
-    return judgement, assignments.claim_next(actor=actor, project=project)
+    judged = done.assignment
+    if project is not None and project.pk != judged.project_id:
+        raise NotFound("There is no such assignment in this project.")
+    if judged.is_archived:
+        return done.judgement, None
+    if not done.held:
+        project = project or Project.objects.get(pk=judged.project_id)
+        return done.judgement, assignments.claim_next(actor=actor, project=project)
+    return done.judgement, assignments.claim_for(
+        annotator_id=judged.annotator_id,
+        project_id=judged.project_id,
+        lease_minutes=judged.lease_minutes,
+    )
 
 
 def _submit(actor: User, uid: UUID, submission: Submission, key: str, origin: str) -> _Submitted:
@@ -187,32 +141,33 @@ def _submit(actor: User, uid: UUID, submission: Submission, key: str, origin: st
             "Give an idempotency key.", errors={"idempotency_key": ["1 to 80 characters."]}
         )
     fingerprint = submission.fingerprint(uid)
-    assignment = assignments.own_assignment(actor=actor, assignment_uid=uid)
-    project = assignment.annotator.project
+    assignment = assignments.lock_assignment(actor=actor, assignment_uid=uid)
     if assignment.state in {Assignment.State.JUDGED, Assignment.State.SKIPPED}:
-        return _Submitted(_repeated(assignment.annotator_id, key, fingerprint), False, project)
-    checked = _check(submission, assignment.shown_order)
+        return _Submitted(_repeated(assignment.annotator_id, key, fingerprint), False, assignment)
+    checked = check_submission(submission, assignment.shown_order)
     held = assignment.state == Assignment.State.LEASED
-    surplus = not held and not _take_slot(assignment.comparison_id)
-    try:
-        with transaction.atomic():
-            judgement = _write(assignment, submission, checked, key, fingerprint, origin, surplus)
-    except IntegrityError:
-        return _Submitted(_repeated(assignment.annotator_id, key, fingerprint), False, project)
-    Assignment.objects.filter(pk=assignment.pk).update(
-        state=Assignment.State.JUDGED, ended_at=judgement.created_at
+    judgement = Judgement(
+        project_id=assignment.project_id,
+        comparison_id=assignment.comparison_id,
+        annotator_id=assignment.annotator_id,
+        assignment_id=assignment.id,
+        flag_set_id=assignment.flag_set_id,
+        guideline_id=assignment.guideline_id,
+        shown_order=assignment.shown_order,
+        surplus=not held and not _take_slot(assignment.comparison_id),
+        **_said(submission, checked),
+        **{"origin": origin, "idempotency_key": key, "request_hash": fingerprint},
     )
-    if not surplus:
-        _count(assignment.comparison_id)
-    _audit(actor, judgement, assignment)
-    return _Submitted(judgement, held, project)
+    if not _write(actor, judgement):
+        return _Submitted(_repeated(assignment.annotator_id, key, fingerprint), False, assignment)
+    return _Submitted(judgement, held, assignment)
 
 
 def _repeated(annotator_id: int, key: str, fingerprint: str) -> Judgement:
     """Return the judgement that this very request wrote before; raise where it did not."""
     found = Judgement.objects.filter(annotator_id=annotator_id, idempotency_key=key).first()
     if found is None:
-        raise AssignmentEnded("This comparison was already judged or skipped. Revise it instead.")
+        raise AssignmentEnded(_ENDED)
     if found.request_hash != fingerprint:
         raise IdempotencyConflict(
             "This idempotency key was used for another judgement. Take a new key."
@@ -229,89 +184,50 @@ def _take_slot(comparison_id: int) -> bool:
     )
 
 
-def _count(comparison_id: int) -> None:
-    """Count a judgement; the comparison closes with the one that meets its overlap."""
-    Comparison.objects.filter(pk=comparison_id).update(
-        judgement_count=F("judgement_count") + 1,
-        state=Case(
-            When(
-                state=Comparison.State.OPEN,
-                judgement_count__gte=F("overlap") - 1,
-                then=Value(Comparison.State.CLOSED),
-            ),
-            default=F("state"),
-        ),
-    )
+def _said(submission: Submission, checked: CheckedSubmission) -> dict[str, Any]:
+    """Return the fields of a judgement that come from what was said."""
+    return {
+        "verdict": checked.verdict,
+        "tiers": checked.tiers,
+        "ratings": checked.ratings,
+        "unrankable_reason": submission.unrankable_reason.strip()[:500],
+        "strength": submission.strength,
+        "confidence": submission.confidence,
+        "comment": submission.comment,
+        "active_ms": submission.active_ms,
+        "events": submission.events,
+        "created_at": timezone.now(),
+    }
 
 
-def _write(
-    assignment: Assignment,
-    submission: Submission,
-    checked: _Checked,
-    key: str,
-    fingerprint: str,
-    origin: str,
-    surplus: bool,
-    supersedes: Judgement | None = None,
-) -> Judgement:
-    judgement = Judgement.objects.create(
-        project_id=assignment.annotator.project_id,
-        comparison_id=assignment.comparison_id,
-        annotator_id=assignment.annotator_id,
-        assignment=assignment,
-        verdict=checked.verdict,
-        tiers=checked.tiers,
-        unrankable_reason=submission.unrankable_reason.strip()[:500],
-        strength=submission.strength,
-        confidence=submission.confidence,
-        comment=submission.comment,
-        ratings=checked.ratings,
-        flag_set_id=assignment.flag_set_id,
-        shown_order=assignment.shown_order,
-        active_ms=submission.active_ms,
-        events=submission.events,
-        guideline_id=assignment.guideline_id,
-        supersedes=supersedes,
-        origin=origin,
-        surplus=surplus,
-        idempotency_key=key,
-        request_hash=fingerprint,
-        created_at=timezone.now(),
-    )
-    _write_pairs(judgement)
-    return judgement
+def _write(actor: User, judgement: Judgement) -> bool:
+    """Write a judgement and what it entails; False when its idempotency key was used before.
 
-
-def _write_pairs(judgement: Judgement) -> None:
-    if not judgement.tiers:
-        return
-    slots = dict(
-        ComparisonCandidate.objects.filter(comparison_id=judgement.comparison_id).values_list(
-            "slot", "candidate_id"
-        )
-    )
-    PreferencePair.objects.bulk_create(
-        [
-            PreferencePair(
-                judgement=judgement,
-                chosen_id=slots[pair.chosen],
-                rejected_id=slots[pair.rejected],
-                rank_gap=pair.rank_gap,
-                is_tie=pair.is_tie,
-            )
-            for pair in pairs_of(judgement.tiers)
-        ]
-    )
-
-
-def _audit(actor: User, judgement: Judgement, assignment: Assignment) -> None:
-    audit.record(
-        actor=actor,
-        project=assignment.annotator.project,
-        verb="judgement.revise" if judgement.supersedes_id else "judgement.submit",
-        obj=judgement,
-        data={"surplus": True} if judgement.surplus else {},
-    )
+    Raises AssignmentEnded where this person judged or skipped the comparison under a newer lease.
+    """
+    pairs = pairs_of(judgement.tiers)
+    values = {
+        **vars(judgement),
+        **{name: Jsonb(getattr(judgement, name)) for name in _JSON},
+        "actor_id": actor.pk,
+        "verb": "judgement.revise" if judgement.supersedes_id else "judgement.submit",
+        "chosen": [pair.chosen for pair in pairs],
+        "rejected": [pair.rejected for pair in pairs],
+        "rank_gaps": [pair.rank_gap for pair in pairs],
+    }
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(_WRITE, values)
+            row = cursor.fetchone()
+    except IntegrityError as error:
+        if "one_ended_assignment_per_annotator" not in str(error):
+            raise
+        raise AssignmentEnded(_ENDED) from None
+    if row is None:
+        return False
+    judgement.pk = row[0]
+    judgement._state.adding = False
+    return True
 
 
 @transaction.atomic
@@ -341,10 +257,19 @@ def revise_judgement(
         return _repeated(old.annotator_id, idempotency_key, fingerprint)
     if Judgement.objects.filter(supersedes=old).exists():
         raise Conflict("This judgement was already revised. Revise the newer one.")
-    checked = _check(submission, old.shown_order)
-    assignment = old.assignment
-    judgement = _write(
-        assignment, submission, checked, idempotency_key, fingerprint, origin, old.surplus, old
+    judgement = Judgement(
+        project_id=old.project_id,
+        comparison_id=old.comparison_id,
+        annotator_id=old.annotator_id,
+        assignment_id=old.assignment_id,
+        flag_set_id=old.flag_set_id,
+        guideline_id=old.guideline_id,
+        shown_order=old.shown_order,
+        surplus=old.surplus,
+        supersedes=old,
+        **_said(submission, check_submission(submission, old.shown_order)),
+        **{"origin": origin, "idempotency_key": idempotency_key, "request_hash": fingerprint},
     )
-    _audit(actor, judgement, assignment)
+    if not _write(actor, judgement):
+        return _repeated(old.annotator_id, idempotency_key, fingerprint)
     return judgement
