@@ -19,7 +19,10 @@ from labeling.selectors.progress import own_progress
 from labeling.selectors.queue import Card, queue_size
 from labeling.services.assignments import claim_next, renew_lease, skip_assignment
 from labeling.services.judgements import submit_and_claim
+from labeling.templatetags.prefloop import letter
 from labeling.views.access import reader, signed_in, wants_piece
+
+_DIGITS = "0123456789"
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,29 @@ class CardContext:
             "error": self.error,
         }
         if self.card is not None:
-            left = self.card.expires_at - timezone.now()
-            context |= {
-                "key": uuid4().hex,
-                "ranks": range(1, len(self.card.candidates) + 1),
-                "lease_s": int(left.total_seconds()),
-            }
+            context |= _card_variables(self.card)
         return context
+
+
+def _card_variables(card: Card) -> dict[str, object]:
+    """Return what depends on the card. Numbers go as texts: localizing each of them is dear."""
+    left = card.expires_at - timezone.now()
+    label = _("Reply {name}")
+    return {
+        "key": uuid4().hex,
+        "lease_s": str(int(left.total_seconds())),
+        "count": str(len(card.candidates)),
+        "ranks": _DIGITS[1 : len(card.candidates) + 1],
+        "replies": [
+            {
+                "position": _DIGITS[candidate.position],
+                "name": letter(candidate.position),
+                "label": label.format(name=letter(candidate.position)),
+                "html": candidate.html,
+            }
+            for candidate in card.candidates
+        ],
+    }
 
 
 def _project(slug: str) -> Project:
