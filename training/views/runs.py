@@ -39,14 +39,17 @@ def run_list(request: HttpRequest, slug: str) -> HttpResponseBase:
 def _start(request: HttpRequest, project: Project, recipe: str) -> RunForm:
     """Return the start form with what the address asks for, else with what lies nearest."""
     base = base_models(project, recipe, request.GET.get("base", "")).first()
-    newest = snapshots_of(project, INPUTS[recipe].snapshot_kind).first()
-    number = request.GET.get("snapshot") or (newest and newest.number)
+    snapshots = snapshots_of(project, INPUTS[recipe].snapshot_kind)
+    asked = request.GET.get("snapshot", "")
+    # A link between recipes carries the snapshot along, which may be of the other kind.
+    snapshot = snapshots.filter(number=asked).first() if asked.isdigit() else None
+    snapshot = snapshot or snapshots.first()
     return RunForm(
         request.POST if request.method == "POST" else None,
         project=project,
         recipe=recipe,
         preset_name=request.GET.get("preset") or preset_for(recipe, base),
-        initial={"snapshot": number, "base_model": base},
+        initial={"snapshot": snapshot and snapshot.number, "base_model": base},
     )
 
 

@@ -130,7 +130,7 @@ def test_run_new_starts_what_the_form_shows(bell, django_capture_on_commit_callb
     url = f"{page('run_new', project)}?recipe=dpo&snapshot={snapshot.number}&preset=tiny-cpu"
     data = form_data(client, url) | {"beta": "0.25", "seed": "4", "name": "mine"}
     base = ModelVersion.objects.get()
-    assert (data["snapshot"], data["base_model"]) == (str(snapshot.number), base.pk)
+    assert (data["snapshot"], data["base_model"]) == (snapshot.number, base.pk)
     with django_capture_on_commit_callbacks(execute=True):
         response = client.post(url, data)
     run = TrainingRun.objects.first()
@@ -177,6 +177,15 @@ def test_run_new_begins_with_the_recipe_that_fits_the_snapshot():
     make_model(project)
     context = client.get(f"{page('run_new', project)}?snapshot={snapshot.number}").context
     assert context["form"].preset_name == "tiny-cpu"
+
+
+def test_run_new_takes_the_newest_snapshot_of_the_right_kind():
+    project = make_project()
+    preferences = make_run(project).snapshot
+    demonstrations = make_demonstrations(project)
+    client = client_of(owner_of(project))
+    url = f"{page('run_new', project)}?recipe=dpo&snapshot={demonstrations.number}"
+    assert client.get(url).context["form"]["snapshot"].value() == preferences.number
 
 
 def test_run_new_knows_no_other_recipe():
