@@ -297,3 +297,14 @@ def test_run_detail_takes_nine_queries_whatever_was_measured(
     with django_assert_num_queries(9):
         html = client.get(url).content.decode()
     assert html.count('class="line"') == html.count('class="line-2"') == 2  # curve and legend
+
+
+def test_a_finished_run_tells_which_rows_it_left_out():
+    project = make_project()
+    run = make_run(project)
+    data = {"rows": 9, "train": 4, "dropped": {"tie": 3, "too_long": 2}, "sha256": "f" * 64}
+    TrainingRun.objects.filter(pk=run.pk).update(state="succeeded", result={"data": data})
+    html = client_of(owner_of(project)).get(page("run_detail", project, run.uid)).content.decode()
+    for shown in ("rows 9", "train 4", "tie 3", "too_long 2"):
+        assert f">{shown}</span>" in html
+    assert "f" * 64 not in html
