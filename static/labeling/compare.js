@@ -357,11 +357,11 @@ function makeGhost(position) {
 
 function onClick(event) {
   if (!card) return;
-  const radio = event.target.closest?.(".rank input");
+  const link = event.target.closest(".prose a");
+  if (link) link.target = "_blank"; // reading on must not take the ranking away
+  const radio = event.target.closest(".rank input");
   if (radio) {
-    const position = Number(radio.name.slice("rank-".length));
-    card.cursor = position;
-    markCurrent();
+    const position = Number(radio.name.slice("rank-".length)); // the focus has moved there already
     const again = card.candidates[position].querySelector(".rank-badge").dataset.rank === radio.value;
     return place(position, again ? 0 : Number(radio.value), "c"); // 0 takes it back
   }
@@ -373,7 +373,7 @@ function onClick(event) {
 }
 
 function onFocus({ target }) {
-  const candidate = target.closest?.(".candidate");
+  const candidate = target.closest(".candidate");
   if (!candidate || !card) return;
   card.cursor = Number(candidate.dataset.position);
   markCurrent();

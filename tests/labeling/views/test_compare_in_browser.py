@@ -161,7 +161,7 @@ def test_ranking_made_offline_is_delivered_later_and_stored_once(
 def test_answer_that_was_lost_is_asked_for_again_and_stored_once(ranking: "Page") -> None:
     """The first answer never arrives, though the server took the judgement."""
     uid = _uid(ranking)
-    lost = []
+    lost: list[Any] = []
 
     def lose_once(route: Any) -> None:
         if lost:
