@@ -1,0 +1,62 @@
+"""The numbers of the demo world's runs: tuned once, used by the demo and by the benches."""
+
+from typing import Any
+
+_MACHINE: dict[str, Any] = {
+    # A tiny model on two cores; its context is the longest conversation of the world and a reply.
+    "device": "cpu",
+    "threads": 2,
+    "max_length": 256,
+    "logging_steps": 5,
+    "warmup_ratio": 0.05,
+}
+
+PRETRAIN_CONFIG: dict[str, Any] = {
+    **_MACHINE,
+    "init": "scratch",
+    # Two wide layers learn to copy the asked subject sooner than four narrow ones.
+    "layers": 2,
+    "intermediate_size": 512,
+    "learning_rate": 5e-3,
+    "adam_beta2": 0.95,
+    "per_device_batch_size": 16,
+    # Enough to learn the words of the corpus, not to solve it.
+    "max_steps": 80,
+    "checkpoint_steps": 0,
+}
+
+BASE_SFT_CONFIG: dict[str, Any] = {
+    **_MACHINE,
+    "learning_rate": 5e-3,
+    "adam_beta2": 0.95,
+    "per_device_batch_size": 16,
+    # Fewer leaves sentences that stray from the subject; more only learns the demonstrations.
+    "max_steps": 500,
+    "checkpoint_steps": 0,
+}
+
+SAMPLE_CONFIG: dict[str, Any] = {
+    "device": "cpu",
+    "threads": 2,
+    "max_length": 256,
+    "max_new_tokens": 64,
+    "batch_size": 128,
+    "candidates_per_prompt": 4,
+}
+
+REWARD_CONFIG: dict[str, Any] = {
+    **_MACHINE,
+    "learning_rate": 2e-4,
+    "per_device_batch_size": 16,
+    "epochs": 2.0,
+    "checkpoint_steps": 0,
+}
+
+DPO_CONFIG: dict[str, Any] = {
+    **_MACHINE,
+    "learning_rate": 2e-4,
+    "per_device_batch_size": 16,
+    "epochs": 3.0,
+    "beta": 0.1,
+    "checkpoint_steps": 0,
+}
