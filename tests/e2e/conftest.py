@@ -1,11 +1,13 @@
 """What tests in a browser have at hand: a watched profile, an account, and why one failed."""
 
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import Error as PlaywrightError
 
 from tests.e2e.witness import Witness
 from tests.stack import LiveStack
@@ -23,13 +25,19 @@ def witness(browser_context: BrowserContext, live_stack: LiveStack) -> Witness:
     return found
 
 
+def make_first_account(stack: LiveStack) -> tuple[str, str]:
+    """Make the account with which an installation begins; return its name and password."""
+    told = {**stack.environment, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
+    replace(stack, environment=told).manage(
+        "createsuperuser", "--no-input", "--username", ADMIN, "--email", ""
+    )
+    return ADMIN, PASSWORD
+
+
 @pytest.fixture(scope="session")
 def site_admin(live_stack: LiveStack) -> tuple[str, str]:
     """Return name and password of the first account, made as an installation makes it."""
-    told = {**live_stack.environment, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
-    stack = replace(live_stack, environment=told)
-    stack.manage("createsuperuser", "--no-input", "--username", ADMIN, "--email", "")
-    return ADMIN, PASSWORD
+    return make_first_account(live_stack)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -48,7 +56,8 @@ def _evidence(fixtures: dict[str, Any]) -> list[tuple[str, str]]:
     page, stack = fixtures.get("page"), fixtures.get("live_stack")
     if page is not None and "tmp_path" in fixtures:
         picture = fixtures["tmp_path"] / "failure.png"
-        page.screenshot(path=picture, full_page=True)
+        with suppress(PlaywrightError):  # a tab that is gone shows nothing
+            page.screenshot(path=picture, full_page=True)
         found.append(("the page at the end", f"{page.url}\n{picture}"))
     if stack is not None:
         found.append(("the server's logs", stack.logs()))
