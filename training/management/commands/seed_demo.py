@@ -7,11 +7,13 @@ any other run: first on the unrelated corpus, then on replies half good and half
 import json
 import time
 from argparse import ArgumentParser
+from statistics import fmean
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
+from labeling.demo.gold import gold_score
 from labeling.demo.world import (
     WORLD_VERSION,
     held_out,
@@ -19,7 +21,16 @@ from labeling.demo.world import (
     pretraining_demonstrations,
     prompts,
 )
-from labeling.models import Comparison, ImportBatch, Project, Role, Snapshot, User
+from labeling.domain.content import plain_messages, reply_text
+from labeling.models import (
+    CandidateSource,
+    Comparison,
+    ImportBatch,
+    Project,
+    Role,
+    Snapshot,
+    User,
+)
 from labeling.services.accounts import create_user
 from labeling.services.imports import create_import, run_import
 from labeling.services.projects import create_project, publish_guideline, set_member
@@ -36,6 +47,7 @@ LABELLED = "world"
 HELD_OUT = "held-out"
 PRETRAINING = "pretraining"
 PRETRAINING_ROWS = 1500
+DEMONSTRATIONS_PER_PROMPT = 8
 SAMPLED_PROMPTS = 120
 POLL_S = 0.5
 
@@ -192,6 +204,11 @@ class Command(BaseCommand):
                 overlap=project.overlap,
             )
         self._follow(run, "Sampling the queue")
+        score = fmean(gold_scores(run))
+        self._say(
+            f"  {policy} scores {score:.2f} on the hidden score: 0 is the bad replies' mean,"
+            " 1 the good ones'"
+        )
 
     def _follow(self, run: TrainingRun, what: str) -> None:
         """Wait for a run, telling how far it is; raise CommandError if it doesn't succeed."""
@@ -211,10 +228,19 @@ class Command(BaseCommand):
         self._say(f"  {what}: done in {time.monotonic() - started:.0f} s")
 
 
+def gold_scores(run: TrainingRun) -> list[float]:
+    """Return the hidden score of each reply that a sampling run made, after the run."""
+    sources = CandidateSource.objects.filter(sampled__sampling_run__run=run)
+    candidates = [s.candidate for s in sources.select_related("candidate__prompt")]
+    return [
+        gold_score(plain_messages(c.prompt.messages), reply_text(c.messages)) for c in candidates
+    ]
+
+
 def world_rows(seed: int) -> list[dict[str, Any]]:
     """Return the demo world as lines of an import: prompts with tags and demonstrations."""
     shown: dict[str, list[str]] = {}
-    for prompt, reply in mixed_demonstrations(seed):
+    for prompt, reply in mixed_demonstrations(seed, DEMONSTRATIONS_PER_PROMPT):
         shown.setdefault(prompt.key, []).append(reply)
     rows: list[dict[str, Any]] = [
         {
