@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-_ARGUMENTS = [
+ARGUMENTS = [
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
@@ -59,7 +59,7 @@ def browser(chromium: str) -> Iterator["Browser"]:
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     with sync_playwright() as playwright:
         instance = playwright.chromium.launch(
-            executable_path=chromium, args=_ARGUMENTS + as_root, headless=True
+            executable_path=chromium, args=ARGUMENTS + as_root, headless=True
         )
         yield instance
         instance.close()

@@ -2,17 +2,16 @@
 
 from collections.abc import Generator
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, expect
 from playwright.sync_api import Error as PlaywrightError
 
+from tests.e2e.accounts import make_first_account
 from tests.e2e.witness import Witness
 from tests.stack import LiveStack
 
-ADMIN, PASSWORD = "ines", "rank-then-train"
 # Generous: the machine trains while it answers.
 expect.set_options(timeout=20_000)
 
@@ -23,15 +22,6 @@ def witness(browser_context: BrowserContext, live_stack: LiveStack) -> Witness:
     found = Witness(live_stack.url)
     found.watch(browser_context)
     return found
-
-
-def make_first_account(stack: LiveStack) -> tuple[str, str]:
-    """Make the account with which an installation begins; return its name and password."""
-    told = {**stack.environment, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
-    replace(stack, environment=told).manage(
-        "createsuperuser", "--no-input", "--username", ADMIN, "--email", ""
-    )
-    return ADMIN, PASSWORD
 
 
 @pytest.fixture(scope="session")
