@@ -76,6 +76,7 @@ def prepare(page: Page) -> None:
     steps.open_tab(page, "Guidelines")
     page.locator("#id_text").fill(GUIDELINE)
     page.get_by_role("button", name="Publish").click()
+    expect(page.get_by_text("The next version is published.")).to_be_visible()
     steps.upload(page, DATA / "demonstrations.jsonl")
     steps.freeze(page, "demonstrations")
     steps.start_run(page, "sft", SFT)
