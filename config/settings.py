@@ -94,16 +94,23 @@ if _database_url:
         raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL server (15 or later).")
 else:
     DATABASES = {"default": embedded_postgres.django_database(VAR_DIR)}
+_options: dict[str, Any] = DATABASES["default"].setdefault("OPTIONS", {})
 # Each process keeps its own pool; threads borrow a connection for one request or task.
-DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+_options["pool"] = {
     "min_size": env_int("PREFLOOP_POOL_MIN", 1),
     "max_size": env_int("PREFLOOP_POOL_MAX", 8, minimum=1),
     "timeout": 30,
 }
+# A statement that comes back is planned once: planning took the server longer than all its work
+# on a ranking step. Turn it off behind a pooler that hands connections on between transactions.
+if env_bool("PREFLOOP_PREPARED_STATEMENTS", default=True):
+    _options |= {"server_side_binding": True, "prepare_threshold": 3}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- people ------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "labeling.User"
+AUTHENTICATION_BACKENDS = ["config.sessions.AccountBackend"]
+SESSION_ENGINE = "config.sessions"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
