@@ -1,13 +1,10 @@
 """The ranking page. Its POST writes a judgement and answers with the next card."""
 
-from dataclasses import dataclass
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.csrf import get_token
 from django.shortcuts import redirect, render
-from django.template.loader import render_to_string
-from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
@@ -16,54 +13,11 @@ from labeling.exceptions import InvalidInput, NotFound, PrefloopError
 from labeling.forms import submission_of
 from labeling.models import Guideline, Project
 from labeling.selectors.progress import own_progress
-from labeling.selectors.queue import Card, queue_size
+from labeling.selectors.queue import queue_size
 from labeling.services.assignments import claim_next, renew_lease, skip_assignment
 from labeling.services.judgements import submit_and_claim
-from labeling.templatetags.prefloop import letter
 from labeling.views.access import reader, signed_in, wants_piece
-
-_DIGITS = "0123456789"
-
-
-@dataclass(frozen=True)
-class CardContext:
-    """What the card's template needs and nothing that costs a query."""
-
-    card: Card | None
-    slug: str
-    error: PrefloopError | None = None
-
-    def as_dict(self) -> dict[str, object]:
-        """Return the template's variables; each rendering carries an idempotency key of its own."""
-        context: dict[str, object] = {
-            "card": self.card,
-            "slug": self.slug,
-            "error": self.error,
-        }
-        if self.card is not None:
-            context |= _card_variables(self.card)
-        return context
-
-
-def _card_variables(card: Card) -> dict[str, object]:
-    """Return what depends on the card. Numbers go as texts: localizing each of them is dear."""
-    left = card.expires_at - timezone.now()
-    label = _("Reply {name}")
-    return {
-        "key": uuid4().hex,
-        "lease_s": str(int(left.total_seconds())),
-        "count": str(len(card.candidates)),
-        "ranks": _DIGITS[1 : len(card.candidates) + 1],
-        "replies": [
-            {
-                "position": _DIGITS[candidate.position],
-                "name": letter(candidate.position),
-                "label": label.format(name=letter(candidate.position)),
-                "html": candidate.html,
-            }
-            for candidate in card.candidates
-        ],
-    }
+from labeling.views.card import CardContext
 
 
 def _project(slug: str) -> Project:
@@ -76,9 +30,7 @@ def _project(slug: str) -> Project:
 
 def _piece(request: HttpRequest, context: CardContext, status: int = 200) -> HttpResponse:
     """Render the card alone, without context processors: this answer is on the hot path."""
-    variables = context.as_dict() | {"csrf_token": get_token(request)}
-    html = render_to_string("labeling/_compare_card.html", variables)
-    response = HttpResponse(html, status=status)
+    response = HttpResponse(context.as_html(get_token(request)), status=status)
     patch_vary_headers(response, ["HX-Request"])
     return response
 
