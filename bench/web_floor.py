@@ -1,8 +1,9 @@
 """The floor under bench-web: a Django view of exactly four statements, and nothing else.
 
-Its tables are made by `web_world`. It runs under the same gunicorn command line, with the same pool and in the same database as the
-product, on tables of its own that carry only the indexes these statements need. No middleware, no
-session, no template: what is left is what any page of Django over PostgreSQL costs here.
+It runs under the same gunicorn command line as the product, with the same pool and in the same
+database, on tables of its own (`web_world` makes them) that carry only the indexes these statements
+need. No middleware, no session, no template: what is left is what any page of Django over
+PostgreSQL costs here.
 """
 
 from django.conf import settings

@@ -33,14 +33,13 @@ class Plan:
     veterans: tuple[str, ...] = ()
 
 
-# The texts are of the length of real chat replies: about 250 and 500 characters.
+# The texts are as long as real chat: about 250 and 550 characters, cut from one long line.
 _TEXT = """
-CREATE FUNCTION pg_temp.said(p_seed bigint, p_words integer) RETURNS text LANGUAGE sql AS $$
-    SELECT string_agg(
-        (ARRAY['river', 'answer', 'because', 'letters', 'morning', 'number', 'carefully', 'window',
-               'example', 'question', 'the', 'of', 'and', 'to', 'it', 'is'])
-        [1 + (p_seed * 31 + w * w * 7 + w * p_seed %% 13) %% 16], ' ')
-      FROM generate_series(1, p_words) w
+CREATE FUNCTION pg_temp.said(seed bigint, length integer) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT seed || ' ' || substr(repeat(
+        'the river answers because every letter of the morning is a number carefully put at the '
+        'window where an example stands beside a question and nobody asks it to sit down ', 8),
+        1 + (seed * 37 % 600)::integer, length)
 $$
 """
 _PEOPLE = """
@@ -57,17 +56,17 @@ INSERT INTO labeling_prompt (id, project_id, group_id, messages, content_hash, f
     author_key, external_id, html, renderer_version, state, created_at)
 SELECT n, %(project)s, n,
        jsonb_build_array(jsonb_build_object('role', 'user', 'content', jsonb_build_array(
-           jsonb_build_object('type', 'text', 'text', pg_temp.said(n, 45))))),
+           jsonb_build_object('type', 'text', 'text', pg_temp.said(n, 250))))),
        md5('prompt ' || n), md5('first ' || n), '', '',
-       jsonb_build_array('<p>' || pg_temp.said(n, 45) || '</p>'), 'bench', 'active',
+       jsonb_build_array('<p>' || pg_temp.said(n, 250) || '</p>'), 'bench', 'active',
        now() - interval '180 days' * (1 - n * 10.0 / %(comparisons)s)
   FROM generate_series(1, %(comparisons)s / 10) n;
 INSERT INTO labeling_candidate (id, prompt_id, messages, content_hash, html, renderer_version,
     names_its_maker, state, created_at)
 SELECT (n - 1) * 8 + k + 1, n,
        jsonb_build_array(jsonb_build_object('role', 'assistant', 'content', jsonb_build_array(
-           jsonb_build_object('type', 'text', 'text', pg_temp.said(n * 8 + k, 90))))),
-       md5('candidate ' || k), '<p>' || pg_temp.said(n * 8 + k, 90) || '</p>', 'bench', false,
+           jsonb_build_object('type', 'text', 'text', pg_temp.said(n * 8 + k, 550))))),
+       md5('candidate ' || k), '<p>' || pg_temp.said(n * 8 + k, 550) || '</p>', 'bench', false,
        'active', now() - interval '180 days' * (1 - n * 10.0 / %(comparisons)s)
   FROM generate_series(1, %(comparisons)s / 10) n, generate_series(0, 7) k
 """
@@ -120,6 +119,7 @@ SELECT %(judged)s + n * greatest((%(comparisons)s - %(judged)s) / %(past_count)s
            AS comparison_id,
        (%(past)s::bigint[])[n] AS annotator_id, n %% 2 = 0 AS overdue
   FROM generate_series(1, least(%(past_count)s, %(comparisons)s - %(judged)s)) n;
+ANALYZE held;
 INSERT INTO labeling_assignment (uid, comparison_id, annotator_id, state, shown_order,
     guideline_id, flag_set_id, skip_reason, leased_at, expires_at)
 SELECT gen_random_uuid(), comparison_id, annotator_id, 'leased', '[2, 0, 3, 1]', %(guideline)s,
@@ -192,7 +192,7 @@ def _make_past(plan: Plan, ids: dict[str, object], superuser_dsn: str) -> None:
     with psycopg.connect(superuser_dsn, cursor_factory=psycopg.ClientCursor) as connection:
         # The rows are right by construction: foreign keys are not looked up one by one.
         connection.execute("SET session_replication_role = replica")
-        connection.execute(_TEXT.replace("%%", "%"))
+        connection.execute(_TEXT)
         connection.execute(_PEOPLE, values)
         past = [
             row[0]
