@@ -139,11 +139,15 @@ class SampleForm(ConfigForm):
     limit = forms.IntegerField(
         label=_("Prompts at most"),
         required=False,
+        initial=100,
         min_value=1,
         help_text=_("Drawn by the seed. Empty: all of them."),
     )
     queue = forms.BooleanField(
         label=_("Queue the replies to be ranked"), required=False, initial=True
+    )
+    first = forms.BooleanField(
+        label=_("Rank them before what waits already"), required=False, initial=True
     )
     overlap = forms.IntegerField(
         label=_("Overlap"), min_value=1, help_text=_("How many people judge each comparison.")

@@ -28,6 +28,8 @@ from training.services.models import register_model, share_model
 from training.services.sampling import create_sampling_run
 
 PER_PAGE = 50
+# The priority of replies that are to be ranked before what is imported, which has 0.
+AHEAD = 1
 
 
 @require_GET
@@ -153,6 +155,7 @@ def _create(
             limit=given["limit"],
             queue=given["queue"],
             overlap=given["overlap"],
+            priority=AHEAD if given["first"] else 0,
         )
     except PrefloopError as error:
         refuse(form, error)

@@ -80,8 +80,18 @@ def test_sampling_starts_a_run_and_leads_to_it(
     assert response["HX-Redirect"] == page("run_detail", project, run.uid)
     assert run.sampling.prompt_ids == [prompt.pk]
     assert (run.sampling.overlap, run.sampling.queue_comparisons) == (2, True)
+    assert run.sampling.priority > 0  # fresh replies come first unless the form says otherwise
     assert (run.config["temperature"], run.config["batch_size"]) == (0.7, 64)  # tiny-cpu's
     assert bell == [run.pk]
+
+
+def test_sampling_may_wait_behind_what_is_queued(bell: list[int]):  # noqa: F811
+    project, model, client = owner_client()
+    make_prompt(project)
+    data = form_data(client, page("model_detail", project, model.pk))
+    del data["first"]
+    client.post(page("sampling_new", project, model.pk), data)
+    assert TrainingRun.objects.get().sampling.priority == 0
 
 
 def test_sampling_without_prompts_says_so_in_the_piece():
