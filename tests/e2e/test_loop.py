@@ -24,7 +24,7 @@ SHAPE = {"hidden_size": 64, "layers": 2, "max_steps": 20, "per_device_batch_size
 SFT = TINY | SHAPE | {"name": "loop-policy"}
 REWARD = TINY | {"name": "loop-reward", "max_steps": 5, "per_device_batch_size": 4}
 DPO = TINY | {"name": "loop-policy", "max_steps": 50, "per_device_batch_size": 2}
-SAMPLE = {"limit": 3, "max_new_tokens": 24, "max_length": 512, "overlap": 2}
+SAMPLE = {"limit": 3, "max_new_tokens": 24, "max_length": 512}
 
 
 def samples_file() -> Path:
@@ -137,10 +137,7 @@ def sample_and_queue(page: Page) -> None:
 
 
 def rank_a_fresh_sample(page: Page) -> tuple[str, list[str]]:
-    """Rank the card that was open before, then the first fresh one; return its texts.
-
-    Fresh comparisons still want two people, and the queue asks first for what fewest have judged.
-    """
+    """Rank the card that was open before, then the first fresh one; return its texts."""
     page.get_by_role("link", name="Rank them").click()
     steps.expect_ready(page)
     steps.rank_by_keys(page, (1, 2, 3, 4))
