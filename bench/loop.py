@@ -12,7 +12,6 @@ import json
 import os
 import subprocess
 import sys
-from itertools import combinations
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
@@ -225,6 +224,9 @@ def accuracy(reward: "ModelVersion", replies: list[dict[str, Any]]) -> float:
 
     Pairs that gold holds for a tie are left out; a repeated reply counts once.
     """
+    from labeling.demo.gold import agreeing_pairs
+    from labeling.domain.rankings import tiers_from_ranks
+
     distinct = list({(reply["prompt"], reply["text"]): reply for reply in replies}.values())
     done = subprocess.run(
         [sys.executable, "-c", _SCORE, str(reward.folder)],
@@ -236,14 +238,14 @@ def accuracy(reward: "ModelVersion", replies: list[dict[str, Any]]) -> float:
     )
     by_prompt: dict[int, list[tuple[float, float]]] = {}
     for reply, score in zip(distinct, json.loads(done.stdout.splitlines()[-1]), strict=True):
-        by_prompt.setdefault(reply["prompt"], []).append((reply["gold"], score))
-    right = [
-        (gold_a - gold_b) * (score_a - score_b) > 0
+        by_prompt.setdefault(reply["prompt"], []).append((score, reply["gold"]))
+    counts = [
+        agreeing_pairs(
+            tiers_from_ranks([-score for score, _ in group]), [gold for _, gold in group]
+        )
         for group in by_prompt.values()
-        for (gold_a, score_a), (gold_b, score_b) in combinations(group, 2)
-        if gold_a != gold_b
     ]
-    return fmean(right)
+    return sum(agreeing for agreeing, _ in counts) / sum(put for _, put in counts)
 
 
 def run_seconds(project: "Project") -> dict[str, float]:
