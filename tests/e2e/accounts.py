@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tests.stack import LiveStack
 
-ADMIN, PASSWORD = "ines", "rank-then-train"
+ADMIN, PASSWORD = "admin", "rank-then-train"
 
 
 def make_first_account(stack: LiveStack) -> tuple[str, str]:

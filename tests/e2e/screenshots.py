@@ -104,7 +104,7 @@ def rank_until_rich(page: Page, stack: LiveStack, best: set[str]) -> None:
 
 
 def compare_pictures(camera: Photographer, stack: LiveStack, best: set[str]) -> None:
-    """Photograph one half-ranked card by day, by night and on a phone."""
+    """Photograph one ranked card by day, by night and on a phone."""
     looks: dict[str, dict[str, Any]] = {
         "compare": {},
         "compare-dark": {"color_scheme": "dark"},
@@ -114,9 +114,9 @@ def compare_pictures(camera: Photographer, stack: LiveStack, best: set[str]) -> 
         page = camera.page(stack.url, **look)
         open_ranking(page, stack)
         ranks = ranks_for(page, best)
-        for rank in (1, 2, 3):  # the last is left to be placed, the third shares the second's rank
-            place = steps.candidates(page).nth(ranks.index(rank)).locator(".rank")
-            place.nth(min(rank, 2) - 1).click()
+        for position in sorted(range(len(ranks)), key=ranks.__getitem__, reverse=True):
+            rank = min(ranks[position], 3)  # the two worst share a rank
+            steps.candidates(page).nth(position).locator(".rank").nth(rank - 1).click()
         if name == "compare-phone":
             page.evaluate("scrollTo(0, 0)")
         camera.shoot(page, name)
