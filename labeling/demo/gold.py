@@ -33,8 +33,8 @@ WEIGHTS: dict[str, float] = {
     "ending": 0.03,
 }
 CEILING = 1.2
-# Scores are told apart to this many digits; what differs by less is a tie.
-DIGITS = 2
+# Replies whose scores fall on the same step of this width are a tie: no person tells them apart.
+JUST_NOTICEABLE = 0.1
 ENOUGH_STEPS = 2
 LEGIBLE_STEP = 0.7
 LENGTH_RANGE = (10, 40)
@@ -184,16 +184,16 @@ BAD_MEAN, GOOD_MEAN = _anchors()
 
 
 def gold_score(messages: Sequence[Message], reply: str) -> float:
-    """Return how good a reply is: 0 is the bad generator's mean, 1 the good one's.
-
-    Rounded to `DIGITS` digits, so that what no person would tell apart is a tie.
-    """
-    return round((_weighed(messages, reply) - BAD_MEAN) / (GOOD_MEAN - BAD_MEAN), DIGITS)
+    """Return how good a reply is: 0 is the bad generator's mean, 1 the good one's."""
+    return (_weighed(messages, reply) - BAD_MEAN) / (GOOD_MEAN - BAD_MEAN)
 
 
 def tiers_of(scores: Sequence[float]) -> Tiers:
-    """Return the scores' order as tiers of positions, best first, equal scores in one tier."""
-    return tiers_from_ranks([-score for score in scores])
+    """Return the order of scores as tiers of positions, best first.
+
+    Scores are rounded to steps of `JUST_NOTICEABLE`; the same step is the same tier.
+    """
+    return tiers_from_ranks([-round(score / JUST_NOTICEABLE) for score in scores])
 
 
 def rank_by_gold(messages: Sequence[Message], replies: Sequence[str]) -> Tiers:
@@ -220,10 +220,9 @@ def agreeing_pairs(order: Sequence[Sequence[int]], scores: Sequence[float]) -> t
 
     A pair that either of them holds for a tie is in neither number.
     """
-    ranks = ranks_from_tiers(order)
+    ranks, true = ranks_from_tiers(order), ranks_from_tiers(tiers_of(scores))
     put = [
-        (ranks[b] - ranks[a]) * (scores[a] - scores[b])
-        for a, b in combinations(range(len(scores)), 2)
+        (ranks[b] - ranks[a]) * (true[b] - true[a]) for a, b in combinations(range(len(scores)), 2)
     ]
     return sum(value > 0 for value in put), sum(value != 0 for value in put)
 
@@ -238,7 +237,7 @@ def _parameters_hash() -> str:
     """Hash everything a score follows from: the world, the weights, and what features come to."""
     rng = random.Random(1)
     seen = [features(p.messages, bad_reply(p, rng)) for p in prompts()[::7]]
-    content = [WORLD_VERSION, WEIGHTS, DIGITS, f"{BAD_MEAN:.9f}", f"{GOOD_MEAN:.9f}", seen]
+    content = [WORLD_VERSION, WEIGHTS, JUST_NOTICEABLE, f"{BAD_MEAN:.9f}", f"{GOOD_MEAN:.9f}", seen]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

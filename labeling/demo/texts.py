@@ -1,4 +1,4 @@
-"""The sentences of the demo world: sixty subjects in ten topics, and the manners of replying.
+"""The sentences of the demo world: thirty subjects in ten topics, and the manners of replying.
 
 Everything a reply can say stands here and in `subjects.txt`. The words are few and return often, so
 that a model of about a million parameters learns to write them within minutes.
@@ -35,15 +35,22 @@ def read_subjects(text: str) -> tuple[Subject, ...]:
 
 SUBJECTS = read_subjects(SUBJECTS_FILE.read_text(encoding="utf-8"))
 
-# A question is one of these around an aim; the last one takes two turns.
+# A question is one of these around an aim; the last two take two turns.
 QUESTIONS: tuple[tuple[str, ...], ...] = (
     ("How do I {aim}?",),
     ("What is a good way to {aim}?",),
     ("Can you help me to {aim}?",),
     ("I want to {aim}. Where do I start?",),
-    ("Please give me some tips. I would like to {aim}.",),
+    ("Please give me some tips to {aim}.",),
     ("My friend wants to {aim}. What should we know?",),
+    ("I never tried to {aim}. Any ideas?",),
+    ("What do I need to {aim}?",),
+    ("Tell me how to {aim}.",),
+    ("Is it hard to {aim}?",),
+    ("I would like to {aim}. What comes first?",),
+    ("Give me a plan to {aim}, please.",),
     ("Today I want to {aim}.", "Good plan. What do you need?", "Tell me the first steps."),
+    ("I have to {aim}.", "Is it new to you?", "Yes. How do I start?"),
 )
 
 OPENERS: tuple[str, ...] = (
@@ -51,8 +58,6 @@ OPENERS: tuple[str, ...] = (
     "Good question!",
     "Of course!",
     "With pleasure!",
-    "Great idea!",
-    "Thank you for asking!",
 )
 
 CLOSERS: tuple[str, ...] = (
@@ -60,16 +65,12 @@ CLOSERS: tuple[str, ...] = (
     "Good luck!",
     "I hope that helps.",
     "You can do it!",
-    "Enjoy it!",
-    "Ask me any time.",
 )
 
 CURT: tuple[str, ...] = (
     "No.",
     "Whatever.",
     "Look it up.",
-    "No idea.",
-    "Ask someone else.",
     "Not now.",
 )
 
@@ -78,15 +79,11 @@ RUDE: tuple[str, ...] = (
     "You are too lazy.",
     "Go away.",
     "Stop wasting my time.",
-    "Only a fool would ask that.",
-    "I do not care about you.",
 )
 
 VAGUE: tuple[str, ...] = (
     "It depends.",
     "Maybe this, maybe that.",
-    "Some people do things.",
     "There are many things.",
-    "It is what it is.",
     "Who can say.",
 )

@@ -53,12 +53,13 @@ def prompts() -> list[DemoPrompt]:
 
 
 def held_out(prompt: DemoPrompt) -> bool:
-    """Return whether the prompt is kept from demonstrations and labelling: one of each subject.
+    """Return whether the prompt is kept from demonstrations and labelling: two of each subject.
 
     Every subject and every question is seen elsewhere; only this meeting of the two is new.
     """
     number = int(prompt.key.rsplit("/", 1)[1]) - 1
-    return number == SUBJECTS.index(prompt.subject) % len(QUESTIONS)
+    half = len(QUESTIONS) // 2
+    return number % half == SUBJECTS.index(prompt.subject) % half
 
 
 def good_reply(prompt: DemoPrompt, rng: random.Random) -> str:
@@ -130,10 +131,10 @@ def _broken_off(subject: Subject, rng: random.Random) -> list[str]:
 BAD_KINDS: dict[BadKind, int] = {
     _curt: 10,
     _rude: 12,
-    _rude_but_right: 22,
-    _off_topic: 22,
-    _repetitive: 16,
-    _vague: 12,
+    _rude_but_right: 24,
+    _off_topic: 18,
+    _repetitive: 20,
+    _vague: 10,
     _broken_off: 6,
 }
 

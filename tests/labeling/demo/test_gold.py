@@ -12,7 +12,7 @@ from labeling.demo.world import DemoPrompt
 Generator = Callable[[DemoPrompt, random.Random], str]
 
 RICE = next(prompt for prompt in world.prompts() if prompt.key == "cooking/rice/1")
-GOOD = "Happy to help! Wash the rice in cold water. Let the rice rest under a lid. Enjoy it!"
+GOOD = "Happy to help! Wash the rice in cold water. Let the rice rest under a lid. Have fun!"
 
 
 def _model_like(prompt: DemoPrompt, rng: random.Random) -> str:
@@ -91,8 +91,8 @@ def test_weights_sum_to_one_and_bound_the_score() -> None:
         "Rice! Rice! Rice!",
         "rice water lid boil wash minutes cold rest soup salt.",
         " ".join((*texts.OPENERS, *texts.CLOSERS)),
-        "Happy to help! Wash rice rice rice. Boil rice rice rice. Enjoy it!",
-        f"Happy to help! {' '.join(RICE.subject.steps * 4)} Enjoy it!",
+        "Happy to help! Wash rice rice rice. Boil rice rice rice. Have fun!",
+        f"Happy to help! {' '.join(RICE.subject.steps * 4)} Have fun!",
         f"Happy to help! {' '.join(step for s in texts.SUBJECTS for step in s.steps)}",
         "",
         "???",
@@ -105,12 +105,12 @@ def test_gold_score_gives_no_contrived_text_what_an_honest_one_gets(reply: str) 
 def test_gold_score_falls_with_each_fault() -> None:
     """From one good reply: another subject, an insult, a repeated sentence, no end, one step."""
     best = gold.gold_score(RICE.messages, GOOD)
-    soup = "Happy to help! Cut the onions for the soup. Heat the soup in a big pot. Enjoy it!"
+    soup = "Happy to help! Cut the onions for the soup. Heat the soup in a big pot. Have fun!"
     worse = [
         soup,
         GOOD.replace("Happy to help!", "Go away."),
         GOOD.replace("Let the rice rest under a lid.", "Wash the rice in cold water."),
-        GOOD.removesuffix(" Enjoy it!").removesuffix("."),
+        GOOD.removesuffix(" Have fun!").removesuffix("."),
         GOOD.replace(" Let the rice rest under a lid.", ""),
     ]
     assert all(gold.gold_score(RICE.messages, reply) < best for reply in worse)
