@@ -1,6 +1,7 @@
 """The queue: who gets what, in which order, and what happens to a lease that runs out."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from django.utils import timezone
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.django_db
 ORDER = Submission(tiers=[[0], [1], [2], [3]], touched=True)
 
 
-def run_out(assignment_uid: object) -> None:
+def run_out(assignment_uid: UUID) -> None:
     """Let an assignment's lease end in the past."""
     past = timezone.now() - timedelta(seconds=1)
     Assignment.objects.filter(uid=assignment_uid).update(expires_at=past)
