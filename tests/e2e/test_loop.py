@@ -23,7 +23,7 @@ TINY = {"max_length": 512, "logging_steps": 1, "threads": 1}
 SHAPE = {"hidden_size": 64, "layers": 2, "max_steps": 20, "per_device_batch_size": 8}
 SFT = TINY | SHAPE | {"name": "loop-policy"}
 REWARD = TINY | {"name": "loop-reward", "max_steps": 5, "per_device_batch_size": 4}
-DPO = TINY | {"name": "loop-policy", "max_steps": 50, "per_device_batch_size": 2}
+DPO = TINY | {"name": "loop-policy", "max_steps": 120, "per_device_batch_size": 2}
 SAMPLE = {"limit": 3, "max_new_tokens": 24, "max_length": 512}
 
 
