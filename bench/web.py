@@ -110,7 +110,7 @@ class Bench:
     size: Size
     var_dir: Path
     servers: dict[str, Server] = field(default_factory=dict)
-    cookies: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    cookies: dict[str, dict[str, dict[str, str]]] = field(default_factory=lambda: {"floor": {}})
     phases: list[Phase] = field(default_factory=list)
 
     def sign_in(self, name: str, usernames: tuple[str, ...]) -> None:
@@ -118,53 +118,76 @@ class Bench:
         began = time.monotonic()
         port = self.servers[name].port
         spec = {"port": port, "usernames": usernames, "password": PASSWORD}
-        self.cookies[name] = clients("login", spec)
+        self.cookies[name] = dict(zip(usernames, clients("login", spec), strict=True))
         say(f"{name}: {len(usernames)} people signed in, {time.monotonic() - began:.0f} s")
 
-    def measure(self, name: str, annotators: int, repeat: int, first: int = 0) -> Phase:
-        """Let annotators work for a while and keep the steps of the steady part."""
+    def steps(self, name: str, people: tuple[str, ...], seconds: float) -> list[list[float]]:
+        """Let people work on a server and return every step: when it began and how long it took."""
         spec: dict[str, Any] = {
             "port": self.servers[name].port,
-            "seconds": self.size.warm_s + self.size.measured_s,
-            "cookies": [{}] * annotators,
+            "seconds": seconds,
+            "cookies": [self.cookies[name].get(person, {}) for person in people],
             "submit": "/step/",
         }
         if name != "floor":
             spec |= {"start": _COMPARE, "submit": f"{_COMPARE}submit/"}
-            spec["cookies"] = self.cookies[name][first : first + annotators]
         told = clients("steps", spec)
         if told["problems"]:
             raise SystemExit(f"{name}: " + "; ".join(told["problems"][:3]))
+        return list(told["steps"])
+
+    def measure(self, name: str, people: tuple[str, ...], repeat: int) -> None:
+        """Let people work for a while and keep the steps of the steady part."""
         from_s, to_s = self.size.warm_s, self.size.warm_s + self.size.measured_s
-        latencies = [took * 1000 for at, took in told["steps"] if from_s <= at + took < to_s]
-        phase = Phase(name, annotators, repeat, self.size.measured_s, latencies)
+        steps = self.steps(name, people, to_s)
+        latencies = [took * 1000 for at, took in steps if from_s <= at + took < to_s]
+        phase = Phase(name, len(people), repeat, self.size.measured_s, latencies)
         self.phases.append(phase)
         say(
-            f"repeat {repeat + 1}: {name:5} with {annotators:2} annotators: "
+            f"repeat {repeat + 1}: {name:5} with {len(people):2} annotators: "
             f"{phase.steps_per_s:7.1f} steps/s, p95 {phase.p95_ms:6.1f} ms"
         )
-        return phase
 
     def of(self, name: str, annotators: int = TEAM) -> list[Phase]:
         """Return the measurements of one kind, in the order of the repeats."""
         return [p for p in self.phases if p.server == name and p.annotators == annotators]
 
 
+CROWD = tuple(f"crowd-{n}" for n in range(32))
+VETERANS = ("veteran-0", "veteran-1", "veteran-2")
+
+
+def team(repeat: int) -> tuple[str, ...]:
+    """Return the eight of one repeat: one with a long history where the world has one, and seven.
+
+    Each repeat has people of its own, because a day's work of one person is hundreds of steps,
+    not thousands.
+    """
+    fresh = tuple(f"team-{repeat}-{n}" for n in range(TEAM - 1))
+    return (VETERANS[repeat % len(VETERANS)], *fresh)
+
+
+def alone(repeat: int) -> tuple[str, ...]:
+    """Return the one who works alone in one repeat."""
+    return (f"alone-{repeat}",)
+
+
 def plans(size: Size) -> dict[str, Plan]:
     """Return the worlds: an ordinary one, and the two sizes of one shape.
 
     In the ordinary world each step closes a comparison. The other two are nine parts in ten
-    judged, a third of that by one of the eight who go on; each repeat has eight people of its own.
+    judged, a third of that by one of the eight who go on.
     """
-    everyone = tuple(f"person-{n}" for n in range(32))
-    teams = tuple(f"person-{n}" for n in range(TEAM * size.repeats))
-    veterans = teams[::TEAM] if size.repeats >= 3 else teams[:3]
+    repeats = range(size.repeats)
+    teams = tuple(dict.fromkeys(person for repeat in repeats for person in team(repeat)))
+    others = tuple(person for repeat in repeats for person in alone(repeat))
 
     def scaled(comparisons: int) -> Plan:
-        return Plan(comparisons, comparisons * 9 // 10, 50, teams, veterans[:3])
+        people = tuple(dict.fromkeys((*VETERANS, *teams)))
+        return Plan(comparisons, comparisons * 9 // 10, 50, people, VETERANS)
 
     return {
-        "main": Plan(size.main, size.main // 8, 1, everyone),
+        "main": Plan(size.main, size.main // 8, 1, (*CROWD, *teams, *others)),
         "small": scaled(size.small),
         "large": scaled(size.large),
     }
@@ -194,14 +217,8 @@ def start_servers(bench: Bench, stack: ExitStack, worlds: dict[str, Plan]) -> No
 
 def count_statements(bench: Bench) -> dict[str, Any]:
     """Return how many statements PostgreSQL logged for a step, and those of one step."""
-    spec = {
-        "port": bench.servers["main"].port,
-        "seconds": 2.0,
-        "cookies": bench.cookies["main"][:1],
-        **{"start": _COMPARE, "submit": f"{_COMPARE}submit/"},
-    }
     with logged_statements(bench.var_dir) as statements:
-        told = clients("steps", spec)
+        taken = len(bench.steps("main", CROWD[:1], 2.0))
     requests: list[list[str]] = []
     for statement in statements:
         if "django_session" in statement and statement.startswith("SELECT"):
@@ -210,8 +227,8 @@ def count_statements(bench: Bench) -> dict[str, Any]:
             requests[-1].append(statement)
     written = re.compile(r'INSERT INTO "?labeling_judgement\b')
     steps = [request for request in requests if any(map(written.search, request))]
-    if len(steps) != len(told["steps"]):
-        raise SystemExit(f"the log shows {len(steps)} steps of {len(told['steps'])}")
+    if len(steps) != taken:
+        raise SystemExit(f"the log shows {len(steps)} steps of {taken}")
     counts = [len(step) for step in steps]
     say(f"statements a step: {statistics.mean(counts):.2f} (at most {max(counts)})")
     example = [" ".join(s.split())[:240] for s in steps[-1]]
@@ -221,13 +238,10 @@ def count_statements(bench: Bench) -> dict[str, Any]:
 def measure_all(bench: Bench) -> None:
     """Take every measurement once a repeat, floor and product in turn."""
     for repeat in range(bench.size.repeats):
-        first = TEAM * repeat
-        bench.measure("floor", TEAM, repeat)
-        bench.measure("main", TEAM, repeat)
-        bench.measure("small", TEAM, repeat, first)
-        bench.measure("large", TEAM, repeat, first)
-        bench.measure("main", 1, repeat)
-        bench.measure("main", 32, repeat)
+        for name in ("floor", "main", "small", "large"):
+            bench.measure(name, team(repeat), repeat)
+        bench.measure("main", alone(repeat), repeat)
+        bench.measure("main", CROWD, repeat)
 
 
 def summary(bench: Bench, sql_per_step: float) -> dict[str, float]:
