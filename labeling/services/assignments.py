@@ -77,11 +77,14 @@ SELECT a.id, a.state, a.comparison_id, a.annotator_id, a.guideline_id, a.flag_se
    FOR UPDATE OF n, a
 """
 
+# It waits for no lock, since it may run with others held: what is busy is taken the next time.
 _EXPIRE = """
 WITH due AS (
-    SELECT id FROM labeling_assignment
-     WHERE state = 'leased' AND expires_at < now()
-     ORDER BY expires_at LIMIT %s FOR UPDATE SKIP LOCKED
+    SELECT a.id FROM labeling_assignment a
+      JOIN labeling_comparison c ON c.id = a.comparison_id
+     WHERE a.state = 'leased' AND a.expires_at < now()
+     ORDER BY a.expires_at LIMIT %s
+       FOR UPDATE OF a, c SKIP LOCKED
 ), ended AS (
     UPDATE labeling_assignment a SET state = 'expired', ended_at = now()
       FROM due WHERE a.id = due.id RETURNING a.comparison_id

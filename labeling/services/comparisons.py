@@ -115,13 +115,14 @@ def fill_slots(comparisons: Sequence[Comparison], groups: Sequence[Sequence[Cand
 @transaction.atomic
 def withdraw_comparison(*, actor: User, comparison: Comparison) -> Comparison:
     """Take a comparison out of the queue for good; its judgements stay."""
+    leased = Assignment.objects.filter(comparison=comparison, state=Assignment.State.LEASED)
+    # Leases are locked before the comparison, as a submit does, or the two could wait in a circle.
+    list(leased.select_for_update().values_list("pk"))
     comparison = Comparison.objects.select_for_update().get(pk=comparison.pk)
     comparison.state = Comparison.State.WITHDRAWN
     comparison.open_slots = 0
     comparison.save(update_fields=["state", "open_slots"])
-    Assignment.objects.filter(comparison=comparison, state=Assignment.State.LEASED).update(
-        state=Assignment.State.EXPIRED
-    )
+    leased.update(state=Assignment.State.EXPIRED)
     audit.record(
         actor=actor, project=comparison.project, verb="comparison.withdraw", obj=comparison
     )
