@@ -10,6 +10,7 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
+import labeling.domain.uids
 import labeling.models.accounts
 import labeling.models.projects
 
@@ -31,7 +32,7 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("uid", models.UUIDField(default=uuid.uuid4, editable=False)),
+                ("uid", models.UUIDField(default=labeling.domain.uids.ordered_uid, editable=False)),
                 ("overlap", models.PositiveSmallIntegerField()),
                 ("judgement_count", models.PositiveSmallIntegerField(default=0)),
                 ("open_slots", models.SmallIntegerField()),
@@ -362,7 +363,12 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("uid", models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
+                (
+                    "uid",
+                    models.UUIDField(
+                        default=labeling.domain.uids.ordered_uid, editable=False, unique=True
+                    ),
+                ),
                 (
                     "state",
                     models.CharField(
@@ -554,7 +560,7 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("uid", models.UUIDField(default=uuid.uuid4, editable=False)),
+                ("uid", models.UUIDField(default=labeling.domain.uids.ordered_uid, editable=False)),
                 (
                     "verdict",
                     models.CharField(

@@ -1,12 +1,12 @@
 """The queue and what comes out of it: comparisons, assignments, judgements, preference pairs."""
 
-import uuid
 from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from labeling.domain.uids import ordered_uid
 from labeling.models.projects import Annotator, FlagSet, Guideline, Project
 from labeling.models.prompts import Candidate, ImportBatch, Prompt
 
@@ -26,7 +26,7 @@ class Comparison(models.Model):
         CLOSED = "closed", _("closed")
         WITHDRAWN = "withdrawn", _("withdrawn")
 
-    uid = models.UUIDField(default=uuid.uuid4, editable=False)
+    uid = models.UUIDField(default=ordered_uid, editable=False)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="comparisons")
     prompt = models.ForeignKey(Prompt, on_delete=models.PROTECT, related_name="comparisons")
     candidates = models.ManyToManyField(
@@ -106,7 +106,7 @@ class Assignment(models.Model):
         SKIPPED = "skipped", _("skipped")
         EXPIRED = "expired", _("expired")
 
-    uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    uid = models.UUIDField(default=ordered_uid, unique=True, editable=False)
     comparison = models.ForeignKey(
         Comparison, on_delete=models.CASCADE, related_name="assignments", db_index=False
     )
@@ -175,7 +175,7 @@ class Judgement(models.Model):
         SIMULATED = "simulated", _("simulated")
         AI = "ai", _("AI judge")
 
-    uid = models.UUIDField(default=uuid.uuid4, editable=False)
+    uid = models.UUIDField(default=ordered_uid, editable=False)
     project = models.ForeignKey(
         Project, on_delete=models.CASCADE, related_name="judgements", db_index=False
     )

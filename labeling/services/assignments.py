@@ -1,4 +1,4 @@
-"""The queue at work: claim, skip, renew, expire.
+"""Assignments: claim, skip, renew, expire.
 
 Locks are always taken in one order: the annotator, the assignment, the comparison. The claim
 itself skips locked comparisons, so nobody waits for anybody else's card.
@@ -7,6 +7,7 @@ itself skips locked comparisons, so nobody waits for anybody else's card.
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,54 +17,13 @@ from django.utils import timezone
 from labeling.exceptions import AssignmentEnded, InvalidInput, NotAllowed, NotFound
 from labeling.models import Annotator, Assignment, Comparison, Project, Role, User
 from labeling.permissions import require, require_role
-from labeling.selectors.queue import (
-    CARD_COLUMNS,
-    CARD_JOINS,
-    Card,
-    card_from,
-    card_of,
-    start_of_today,
-)
+from labeling.selectors.queue import Card, card_of
 from labeling.services import audit
+from labeling.services.claims import claim
 from labeling.services.projects import annotator_of
 
 MAX_DRAFT_CHARACTERS = 200_000
 _NOT_OWN = "There is no such assignment, or it is not yours."
-
-# The subquery keeps the planner from joining an annotator's whole history (some have hundreds of
-# thousands of rows): it is asked by index, once for each comparison considered, mostly once.
-# Breadth first: a comparison with more open slots comes before one that is nearly done, so that
-# an annotator meets what nobody has judged before what they have judged themselves.
-_LEASE = """
-WITH picked AS (
-    SELECT c.id FROM labeling_comparison c
-     WHERE c.project_id = %(project)s AND c.open_slots > 0
-       AND (SELECT 1 FROM labeling_assignment a
-             WHERE a.comparison_id = c.id AND a.annotator_id = %(annotator)s
-               AND a.state IN ('judged', 'skipped') LIMIT 1) IS NULL
-     ORDER BY c.priority DESC, c.open_slots DESC, c.id
-     LIMIT 1
-       FOR UPDATE SKIP LOCKED
-), taken AS (
-    UPDATE labeling_comparison c SET open_slots = c.open_slots - 1
-      FROM picked WHERE c.id = picked.id RETURNING c.id
-), leased AS (
-    INSERT INTO labeling_assignment
-        (uid, comparison_id, annotator_id, state, skip_reason, shown_order, leased_at, expires_at,
-         guideline_id, flag_set_id)
-    SELECT gen_random_uuid(), taken.id, %(annotator)s, 'leased', '',
-           (SELECT to_jsonb(array_agg(s.slot ORDER BY random()))
-              FROM labeling_comparisoncandidate s WHERE s.comparison_id = taken.id),
-           now(), now() + make_interval(mins => %(minutes)s),
-           (SELECT g.id FROM labeling_guideline g WHERE g.project_id = %(project)s
-             ORDER BY g.version DESC LIMIT 1),
-           (SELECT f.id FROM labeling_flagset f WHERE f.project_id = %(project)s
-             ORDER BY f.version DESC LIMIT 1)
-      FROM taken
-    RETURNING *
-)
-"""
-_CLAIM = _LEASE + CARD_COLUMNS + "FROM leased a" + CARD_JOINS
 
 # All that a submit asks before it writes. OF names the locks in the order in which they are taken.
 _LOCK = """
@@ -135,7 +95,8 @@ def claim_next(*, actor: User, project: Project) -> Card | None:
     A lease that is still open is returned again, renewed: a second tab shows the same card.
     """
     annotator = lock_annotator(actor=actor, project=project)
-    held = Assignment.objects.filter(annotator=annotator, state=Assignment.State.LEASED).first()
+    leases = Assignment.objects.filter(annotator=annotator, state=Assignment.State.LEASED)
+    held = leases.select_for_update().first()  # it may be due, and be ended at this very moment
     if held is not None:
         Assignment.objects.filter(pk=held.pk).update(expires_at=_lease_end(project))
         return card_of(held.pk)
@@ -146,18 +107,11 @@ def claim_next(*, actor: User, project: Project) -> Card | None:
 
 def claim_for(*, annotator_id: int, project_id: int, lease_minutes: int) -> Card | None:
     """Lease the next comparison to an annotator who is locked and holds no lease."""
-    card = _claim(annotator_id, project_id, lease_minutes)
-    if card is None and expire_leases():
-        card = _claim(annotator_id, project_id, lease_minutes)
-    return card
-
-
-def _claim(annotator_id: int, project_id: int, lease_minutes: int) -> Card | None:
-    values = {"annotator": annotator_id, "project": project_id, "minutes": lease_minutes}
-    with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, values | {"today": start_of_today()})
-        row = cursor.fetchone()
-    return card_from(row) if row else None
+    ask = partial(
+        claim, annotator_id=annotator_id, project_id=project_id, lease_minutes=lease_minutes
+    )
+    card = ask()
+    return ask(afresh=True) if card is None and expire_leases() else card
 
 
 def _lease_end(project: Project) -> datetime:

@@ -8,13 +8,13 @@ once for each kind of card, with marks where the values go, and every card fills
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from uuid import uuid4
 
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from labeling.domain.uids import ordered_uid
 from labeling.exceptions import PrefloopError
 from labeling.selectors.queue import Card, CardCandidate, CardMessage
 from labeling.templatetags.prefloop import letter
@@ -53,7 +53,7 @@ def _card_variables(card: Card) -> dict[str, Any]:
     """Return what depends on the card. Numbers go as texts: localizing each of them is dear."""
     label = _("Reply {name}")
     return {
-        "key": uuid4().hex,
+        "key": ordered_uid().hex,
         "lease_s": _lease_s(card),
         "count": str(len(card.candidates)),
         "ranks": _DIGITS[1 : len(card.candidates) + 1],
@@ -78,7 +78,7 @@ def _values(card: Card) -> dict[str, str]:
     values = {
         "uid": str(card.assignment_uid),
         "done_today": str(card.done_today),
-        "key": uuid4().hex,
+        "key": ordered_uid().hex,
         "lease_s": _lease_s(card),
     }
     values |= {f"message {n}": message.html for n, message in enumerate(card.messages)}

@@ -1,0 +1,154 @@
+"""The claim: which comparison an annotator gets next, and the lease on it.
+
+An annotator sees the front of the queue, as a rule its very first row. Breadth first (a comparison
+with more open slots comes before one that is nearly done), they meet what nobody has judged before
+what they have judged themselves. Where all of the front is their own work, of which some have
+hundreds of thousands of rows, the queue behind it is searched, and where that search ended is
+remembered for a while: the next claim goes on from there. What comes new into the queue is not
+missed: it stands in the front, or further behind, or waits for the next search from the start.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.core.cache import cache
+from django.db import connection
+
+from labeling.domain.uids import ordered_uid
+from labeling.selectors.queue import CARD_COLUMNS, CARD_JOINS, Card, card_from, start_of_today
+
+FRONT: Final = 100  # rows
+SEARCH_KEPT_S: Final = 60.0
+NOTHING_KEPT_S: Final = 10.0
+
+# Asked by index for each comparison considered, mostly once: as a join the planner would read an
+# annotator's whole history.
+_NOT_OWN = """(SELECT 1 FROM labeling_assignment own
+                WHERE own.comparison_id = c.id AND own.annotator_id = %(annotator)s
+                  AND own.state IN ('judged', 'skipped') LIMIT 1) IS NULL"""
+
+_PICK_IN_FRONT = f"""
+WITH picked AS (
+    SELECT c.id, c.priority, c.open_slots
+      FROM (SELECT id, priority, open_slots FROM labeling_comparison
+             WHERE project_id = %(project)s AND open_slots > 0
+             ORDER BY priority DESC, open_slots DESC, id LIMIT %(front)s) AS front
+      JOIN labeling_comparison c ON c.id = front.id
+     WHERE c.open_slots > 0 AND {_NOT_OWN}
+     ORDER BY front.priority DESC, front.open_slots DESC, front.id
+     LIMIT 1
+       FOR NO KEY UPDATE OF c SKIP LOCKED
+)"""  # noqa: S608 - constants
+
+_PICK_BEHIND = f"""
+WITH picked AS (
+    SELECT c.id, c.priority, c.open_slots FROM labeling_comparison c
+     WHERE c.project_id = %(project)s AND c.open_slots > 0 AND {{behind}} AND {_NOT_OWN}
+     ORDER BY c.priority DESC, c.open_slots DESC, c.id
+     LIMIT 1
+       FOR NO KEY UPDATE SKIP LOCKED
+)"""  # noqa: S608 - constants
+
+_LEASE = """, taken AS (
+    UPDATE labeling_comparison c SET open_slots = c.open_slots - 1
+      FROM picked WHERE c.id = picked.id RETURNING c.id
+), leased AS (
+    INSERT INTO labeling_assignment
+        (uid, comparison_id, annotator_id, state, skip_reason, shown_order, leased_at, expires_at,
+         guideline_id, flag_set_id)
+    SELECT %(uid)s, taken.id, %(annotator)s, 'leased', '',
+           (SELECT to_jsonb(array_agg(s.slot ORDER BY random()))
+              FROM labeling_comparisoncandidate s WHERE s.comparison_id = taken.id),
+           now(), now() + make_interval(mins => %(minutes)s),
+           (SELECT g.id FROM labeling_guideline g WHERE g.project_id = %(project)s
+             ORDER BY g.version DESC LIMIT 1),
+           (SELECT f.id FROM labeling_flagset f WHERE f.project_id = %(project)s
+             ORDER BY f.version DESC LIMIT 1)
+      FROM taken
+    RETURNING *
+)
+"""
+_PLACE = ", picked.priority, picked.open_slots, picked.id FROM leased a CROSS JOIN picked"
+_LEASE_PICKED = _LEASE + CARD_COLUMNS + _PLACE + CARD_JOINS
+
+_IN_FRONT = _PICK_IN_FRONT + _LEASE_PICKED
+
+
+def _behind(condition: str) -> str:
+    return _PICK_BEHIND.format(behind=condition) + _LEASE_PICKED
+
+
+_FROM_THE_START = _behind("true")
+# Three ranges of the queue's index, one after the other: an index can't be entered in the middle
+# of an order that goes down by some columns and up by another.
+_FROM_A_PLACE = (
+    _behind("c.priority = %(priority)s AND c.open_slots = %(open_slots)s AND c.id >= %(id)s"),
+    _behind("c.priority = %(priority)s AND c.open_slots < %(open_slots)s"),
+    _behind("c.priority < %(priority)s"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a search ended: all before it was the annotator's own, or on another's screen."""
+
+    priority: int
+    open_slots: int
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """What is remembered of a search from the start: where it has come to, and till when it holds.
+
+    No place means that nothing was found.
+    """
+
+    place: _Place | None
+    holds_until: float
+
+
+def claim(
+    *, annotator_id: int, project_id: int, lease_minutes: int, afresh: bool = False
+) -> Card | None:
+    """Lease the next comparison to an annotator who is locked and holds no lease.
+
+    None when nothing is left for them. `afresh` forgets the last search.
+    """
+    values = {"annotator": annotator_id, "project": project_id, "minutes": lease_minutes}
+    card, _ = _claim(_IN_FRONT, values | {"front": FRONT})
+    return card or _search(values, afresh)
+
+
+def _search(values: dict[str, Any], afresh: bool) -> Card | None:
+    """Claim behind the front, from where the last search ended if it still holds."""
+    key = f"queue-search-{values['annotator']}"
+    search: _Search | None = None if afresh else cache.get(key)
+    now = time.time()
+    if search is not None and search.holds_until > now:
+        if search.place is None:
+            return None
+        place = search.place
+        marks = {"priority": place.priority, "open_slots": place.open_slots, "id": place.id}
+        for statement in _FROM_A_PLACE:
+            card, found = _claim(statement, values | marks)
+            if card is not None:
+                cache.set(key, _Search(found, search.holds_until), SEARCH_KEPT_S)
+                return card
+    card, found = _claim(_FROM_THE_START, values)
+    kept_s = SEARCH_KEPT_S if found else NOTHING_KEPT_S
+    cache.set(key, _Search(found, now + kept_s), kept_s)
+    return card
+
+
+def _claim(statement: str, values: dict[str, Any]) -> tuple[Card | None, _Place | None]:
+    """Run one of the claims; return the card with the place in the queue where it stood."""
+    values = values | {"uid": ordered_uid(), "today": start_of_today()}
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        row = cursor.fetchone()
+    if row is None:
+        return None, None
+    *columns, priority, open_slots, comparison_id = row
+    return card_from(columns), _Place(priority, open_slots, comparison_id)
