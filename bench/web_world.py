@@ -73,7 +73,8 @@ SELECT (n - 1) * 8 + k + 1, n,
 _COMPARISONS = """
 INSERT INTO labeling_comparison (id, uid, project_id, prompt_id, overlap, judgement_count,
     open_slots, priority, state, origin, created_at)
-SELECT n, gen_random_uuid(), %(project)s, (n - 1) / 10 + 1,
+SELECT n, uuidv7(interval '-180 days' * (1 - n::float8 / %(comparisons)s)),
+       %(project)s, (n - 1) / 10 + 1,
        CASE WHEN n > %(judged)s THEN %(overlap)s ELSE 1 END,
        CASE WHEN n > %(judged)s THEN 0 ELSE 1 END,
        CASE WHEN n > %(judged)s THEN %(overlap)s ELSE 0 END, 0,
@@ -88,7 +89,7 @@ SELECT n, s, (n - 1) / 10 * 8 + (n + s) %% 8 + 1
 _HISTORY = """
 INSERT INTO labeling_assignment (id, uid, comparison_id, annotator_id, state, shown_order,
     guideline_id, flag_set_id, skip_reason, leased_at, expires_at, ended_at)
-SELECT n, gen_random_uuid(), n, (%(judges)s::bigint[])[1 + n %% %(judge_count)s], 'judged',
+SELECT n, uuidv7(at - now()), n, (%(judges)s::bigint[])[1 + n %% %(judge_count)s], 'judged',
        jsonb_build_array(n %% 4, (n + 1) %% 4, (n + 2) %% 4, (n + 3) %% 4),
        %(guideline)s, %(flag_set)s, '', at - interval '1 minute', at + interval '29 minutes', at
   FROM generate_series(1, %(judged)s) n,
@@ -96,11 +97,11 @@ SELECT n, gen_random_uuid(), n, (%(judges)s::bigint[])[1 + n %% %(judge_count)s]
 INSERT INTO labeling_judgement (id, uid, project_id, comparison_id, annotator_id, assignment_id,
     verdict, tiers, unrankable_reason, comment, ratings, flag_set_id, shown_order, active_ms,
     events, guideline_id, origin, surplus, provenance, idempotency_key, request_hash, created_at)
-SELECT id, gen_random_uuid(), %(project)s, comparison_id, annotator_id, id, 'ranked',
+SELECT id, uuidv7(ended_at - now()), %(project)s, comparison_id, annotator_id, id, 'ranked',
        jsonb_build_array(jsonb_build_array(0), jsonb_build_array(1), jsonb_build_array(2),
                          jsonb_build_array(3)),
        '', '', '{}', flag_set_id, shown_order, 20000, '[]', guideline_id, 'browser', false, '{}',
-       md5('key ' || id), md5('hash ' || id) || md5(id::text), ended_at
+       replace(uid::text, '-', ''), md5('hash ' || id) || md5(id::text), ended_at
   FROM labeling_assignment;
 INSERT INTO labeling_preferencepair (judgement_id, chosen_id, rejected_id, rank_gap, is_tie)
 SELECT n, (n - 1) / 10 * 8 + (n + a) %% 8 + 1, (n - 1) / 10 * 8 + (n + b) %% 8 + 1, b - a, false
@@ -122,15 +123,15 @@ SELECT %(judged)s + n * greatest((%(comparisons)s - %(judged)s) / %(past_count)s
 ANALYZE held;
 INSERT INTO labeling_assignment (uid, comparison_id, annotator_id, state, shown_order,
     guideline_id, flag_set_id, skip_reason, leased_at, expires_at)
-SELECT gen_random_uuid(), comparison_id, annotator_id, 'leased', '[2, 0, 3, 1]', %(guideline)s,
-       %(flag_set)s, '', now() - interval '1 hour',
+SELECT uuidv7(interval '-1 hour'), comparison_id, annotator_id, 'leased', '[2, 0, 3, 1]',
+       %(guideline)s, %(flag_set)s, '', now() - interval '1 hour',
        now() + CASE WHEN overdue THEN interval '-30 minutes' ELSE interval '1 day' END
   FROM held WHERE comparison_id <= %(comparisons)s;
 UPDATE labeling_comparison c SET open_slots = open_slots - 1 FROM held
  WHERE c.id = held.comparison_id;
 INSERT INTO labeling_assignment (uid, comparison_id, annotator_id, state, shown_order,
     guideline_id, flag_set_id, skip_reason, leased_at, expires_at, ended_at)
-SELECT gen_random_uuid(), n, (%(past)s::bigint[])[1 + n %% %(past_count)s], 'expired',
+SELECT uuidv7(interval '-3 hours'), n, (%(past)s::bigint[])[1 + n %% %(past_count)s], 'expired',
        '[1, 3, 0, 2]', %(guideline)s, %(flag_set)s, '', now() - interval '3 hours',
        now() - interval '2 hours', now() - interval '2 hours'
   FROM generate_series(%(judged)s + 1, %(comparisons)s) n
