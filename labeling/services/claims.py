@@ -10,9 +10,10 @@ missed: it stands in the front, or further behind, or waits for the next search 
 
 import time
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
-from django.core.cache import cache
+from django.core.cache import cache as store
 from django.db import connection
 
 from labeling.domain.uids import ordered_uid
@@ -33,7 +34,7 @@ WITH picked AS (
     SELECT c.id, c.priority, c.open_slots
       FROM (SELECT id, priority, open_slots FROM labeling_comparison
              WHERE project_id = %(project)s AND open_slots > 0
-             ORDER BY priority DESC, open_slots DESC, id LIMIT %(front)s) AS front
+             ORDER BY priority DESC, open_slots DESC, id LIMIT {{rows}}) AS front
       JOIN labeling_comparison c ON c.id = front.id
      WHERE c.open_slots > 0 AND {_NOT_OWN}
      ORDER BY front.priority DESC, front.open_slots DESC, front.id
@@ -72,7 +73,14 @@ _LEASE = """, taken AS (
 _PLACE = ", picked.priority, picked.open_slots, picked.id FROM leased a CROSS JOIN picked"
 _LEASE_PICKED = _LEASE + CARD_COLUMNS + _PLACE + CARD_JOINS
 
-_IN_FRONT = _PICK_IN_FRONT + _LEASE_PICKED
+
+@cache
+def _in_front(rows: int) -> str:
+    """Return the claim among that many first rows.
+
+    The number is no parameter: not knowing it, the server would plan the claim anew each time.
+    """
+    return _PICK_IN_FRONT.format(rows=rows) + _LEASE_PICKED
 
 
 def _behind(condition: str) -> str:
@@ -117,14 +125,14 @@ def claim(
     None when nothing is left for them. `afresh` forgets the last search.
     """
     values = {"annotator": annotator_id, "project": project_id, "minutes": lease_minutes}
-    card, _ = _claim(_IN_FRONT, values | {"front": FRONT})
+    card, _ = _claim(_in_front(FRONT), values)
     return card or _search(values, afresh)
 
 
 def _search(values: dict[str, Any], afresh: bool) -> Card | None:
     """Claim behind the front, from where the last search ended if it still holds."""
     key = f"queue-search-{values['annotator']}"
-    search: _Search | None = None if afresh else cache.get(key)
+    search: _Search | None = None if afresh else store.get(key)
     now = time.time()
     if search is not None and search.holds_until > now:
         if search.place is None:
@@ -134,11 +142,11 @@ def _search(values: dict[str, Any], afresh: bool) -> Card | None:
         for statement in _FROM_A_PLACE:
             card, found = _claim(statement, values | marks)
             if card is not None:
-                cache.set(key, _Search(found, search.holds_until), SEARCH_KEPT_S)
+                store.set(key, _Search(found, search.holds_until), SEARCH_KEPT_S)
                 return card
     card, found = _claim(_FROM_THE_START, values)
     kept_s = SEARCH_KEPT_S if found else NOTHING_KEPT_S
-    cache.set(key, _Search(found, now + kept_s), kept_s)
+    store.set(key, _Search(found, now + kept_s), kept_s)
     return card
 
 
