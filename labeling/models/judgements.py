@@ -114,6 +114,11 @@ class Assignment(models.Model):
         Annotator, on_delete=models.CASCADE, related_name="assignments", db_index=False
     )
     state = models.CharField(max_length=16, choices=State.choices, default=State.LEASED)
+    seat = models.PositiveSmallIntegerField(
+        default=0,
+        db_default=0,
+        help_text="0 or 1: a lease holds one of its annotator's two seats, on the screen and ahead",
+    )
     shown_order = models.JSONField()
     guideline = models.ForeignKey(
         Guideline, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
@@ -128,19 +133,24 @@ class Assignment(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        """Nobody gets a comparison twice; nobody holds two leases; an expired one may come back."""
+        """Nobody gets a comparison twice; an expired one may come back.
+
+        Nobody holds more than two leases: the older is on the screen, the younger waits behind it,
+        so that the next card is there before its answer.
+        """
 
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["comparison", "annotator"],
-                condition=Q(state__in=["judged", "skipped"]),
-                name="one_ended_assignment_per_annotator",
+                condition=Q(state__in=["leased", "judged", "skipped"]),
+                name="one_assignment_per_annotator",
             ),
             models.UniqueConstraint(
-                fields=["annotator"],
+                fields=["annotator", "seat"],
                 condition=Q(state="leased"),
-                name="one_open_lease_per_annotator",
+                name="one_lease_per_seat",
             ),
+            models.CheckConstraint(condition=Q(seat__lte=1), name="two_seats"),
         ]
         indexes: ClassVar = [
             models.Index(fields=["expires_at"], condition=Q(state="leased"), name="assignment_due"),

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from labeling.exceptions import AssignmentEnded, InvalidInput, NotAllowed, NotFound
@@ -95,18 +96,45 @@ def claim_next(*, actor: User, project: Project) -> Card | None:
     A lease that is still open is returned again, renewed: a second tab shows the same card.
     """
     annotator = lock_annotator(actor=actor, project=project)
+    held = _leases(annotator).first()
+    return _claim(annotator, project) if held is None else _renewed(held, project)
+
+
+@transaction.atomic
+def claim_ahead(*, actor: User, project: Project, behind: UUID | None) -> Card | None:
+    """Lease the comparison that follows the one on the actor's screen, and return its card.
+
+    `behind` is the assignment on the screen, or None where nothing is. A second lease that is held
+    already is returned again. None when nothing is left, or when the screen shows an assignment
+    that has ended while two others are held: the page is behind the times then.
+    """
+    annotator = lock_annotator(actor=actor, project=project)
+    held = list(_leases(annotator))
+    others = [lease for lease in held if lease.uid != behind]
+    if len(others) == len(held) > 1:
+        return None
+    return _renewed(others[0], project) if others else _claim(annotator, project)
+
+
+def _leases(annotator: Annotator) -> QuerySet[Assignment]:
+    """Return an annotator's leases, oldest first, locked: a due one may end at this very moment."""
     leases = Assignment.objects.filter(annotator=annotator, state=Assignment.State.LEASED)
-    held = leases.select_for_update().first()  # it may be due, and be ended at this very moment
-    if held is not None:
-        Assignment.objects.filter(pk=held.pk).update(expires_at=_lease_end(project))
-        return card_of(held.pk)
+    return leases.select_for_update().order_by("id")
+
+
+def _renewed(lease: Assignment, project: Project) -> Card:
+    Assignment.objects.filter(pk=lease.pk).update(expires_at=_lease_end(project))
+    return card_of(lease.pk)
+
+
+def _claim(annotator: Annotator, project: Project) -> Card | None:
     return claim_for(
         annotator_id=annotator.pk, project_id=project.pk, lease_minutes=project.lease_minutes
     )
 
 
 def claim_for(*, annotator_id: int, project_id: int, lease_minutes: int) -> Card | None:
-    """Lease the next comparison to an annotator who is locked and holds no lease."""
+    """Lease the next comparison to an annotator who is locked and has a seat free."""
     ask = partial(
         claim, annotator_id=annotator_id, project_id=project_id, lease_minutes=lease_minutes
     )
@@ -181,16 +209,29 @@ def _return_slot(comparison_id: int) -> None:
 
 @transaction.atomic
 def renew_lease(*, actor: User, assignment_uid: UUID) -> datetime:
-    """Put off the end of a lease and return the new one.
+    """Put off the end of a lease, and of the one that waits behind it; return the new end.
 
     Raises AssignmentEnded when the lease was lost; a judgement is still taken then.
     """
     assignment = own_assignment(actor=actor, assignment_uid=assignment_uid)
     if assignment.state != Assignment.State.LEASED:
         raise AssignmentEnded("This lease has ended. What you submit is still kept.")
-    assignment.expires_at = _lease_end(assignment.annotator.project)
-    assignment.save(update_fields=["expires_at"])
-    return assignment.expires_at
+    end = _lease_end(assignment.annotator.project)
+    _leases(assignment.annotator).update(expires_at=end)
+    return end
+
+
+def drop_newer_lease(*, assignment: LockedAssignment) -> bool:
+    """End the lease under which an annotator got a comparison again; return whether there was one.
+
+    The judgement that comes under the older, expired lease takes over its slot.
+    """
+    rows = Assignment.objects.filter(
+        comparison_id=assignment.comparison_id,
+        annotator_id=assignment.annotator_id,
+        state=Assignment.State.LEASED,
+    )
+    return bool(rows.update(state=Assignment.State.EXPIRED, ended_at=timezone.now()))
 
 
 @transaction.atomic

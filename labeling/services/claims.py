@@ -27,7 +27,7 @@ NOTHING_KEPT_S: Final = 10.0
 # annotator's whole history.
 _NOT_OWN = """(SELECT 1 FROM labeling_assignment own
                 WHERE own.comparison_id = c.id AND own.annotator_id = %(annotator)s
-                  AND own.state IN ('judged', 'skipped') LIMIT 1) IS NULL"""
+                  AND own.state IN ('leased', 'judged', 'skipped') LIMIT 1) IS NULL"""
 
 _PICK_IN_FRONT = f"""
 WITH picked AS (
@@ -56,9 +56,12 @@ _LEASE = """, taken AS (
       FROM picked WHERE c.id = picked.id RETURNING c.id
 ), leased AS (
     INSERT INTO labeling_assignment
-        (uid, comparison_id, annotator_id, state, skip_reason, shown_order, leased_at, expires_at,
-         guideline_id, flag_set_id)
-    SELECT %(uid)s, taken.id, %(annotator)s, 'leased', '',
+        (uid, comparison_id, annotator_id, state, seat, skip_reason, shown_order, leased_at,
+         expires_at, guideline_id, flag_set_id)
+    SELECT %(uid)s, taken.id, %(annotator)s, 'leased',
+           (SELECT count(*) FROM labeling_assignment o
+             WHERE o.annotator_id = %(annotator)s AND o.state = 'leased' AND o.seat = 0),
+           '',
            (SELECT to_jsonb(array_agg(s.slot ORDER BY random()))
               FROM labeling_comparisoncandidate s WHERE s.comparison_id = taken.id),
            now(), now() + make_interval(mins => %(minutes)s),
@@ -120,7 +123,7 @@ class _Search:
 def claim(
     *, annotator_id: int, project_id: int, lease_minutes: int, afresh: bool = False
 ) -> Card | None:
-    """Lease the next comparison to an annotator who is locked and holds no lease.
+    """Lease the next comparison to an annotator who is locked and has a seat free.
 
     None when nothing is left for them. `afresh` forgets the last search.
     """

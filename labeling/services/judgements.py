@@ -113,11 +113,14 @@ def submit_and_claim(
     idempotency_key: str,
     origin: str = Judgement.Origin.BROWSER,
     project: Project | None = None,
+    behind: UUID | None = None,
 ) -> tuple[Judgement, Card | None]:
     """Submit, and lease the next comparison in the same transaction: one request a step.
 
     The next one is of the same project; None when nothing is left, or the project is archived.
-    Raises NotFound where `project` is given and the assignment is of another one.
+    `behind` names the assignment that is on the screen by now, where a card was leased ahead: the
+    next one is never that one. Raises NotFound where `project` is given and the assignment is of
+    another one.
     """
     done = _submit(actor, assignment_uid, submission, idempotency_key, origin)
     judged = done.assignment
@@ -127,7 +130,10 @@ def submit_and_claim(
         return done.judgement, None
     if not done.held:
         project = project or Project.objects.get(pk=judged.project_id)
-        return done.judgement, assignments.claim_next(actor=actor, project=project)
+        if behind is None:
+            return done.judgement, assignments.claim_next(actor=actor, project=project)
+        card = assignments.claim_ahead(actor=actor, project=project, behind=behind)
+        return done.judgement, card
     return done.judgement, assignments.claim_for(
         annotator_id=judged.annotator_id,
         project_id=judged.project_id,
@@ -146,6 +152,7 @@ def _submit(actor: User, uid: UUID, submission: Submission, key: str, origin: st
         return _Submitted(_repeated(assignment.annotator_id, key, fingerprint), False, assignment)
     checked = check_submission(submission, assignment.shown_order)
     held = assignment.state == Assignment.State.LEASED
+    has_slot = held or assignments.drop_newer_lease(assignment=assignment)
     judgement = Judgement(
         project_id=assignment.project_id,
         comparison_id=assignment.comparison_id,
@@ -154,7 +161,7 @@ def _submit(actor: User, uid: UUID, submission: Submission, key: str, origin: st
         flag_set_id=assignment.flag_set_id,
         guideline_id=assignment.guideline_id,
         shown_order=assignment.shown_order,
-        surplus=not held and not _take_slot(assignment.comparison_id),
+        surplus=not has_slot and not _take_slot(assignment.comparison_id),
         **_said(submission, checked),
         **{"origin": origin, "idempotency_key": key, "request_hash": fingerprint},
     )
@@ -220,7 +227,7 @@ def _write(actor: User, judgement: Judgement) -> bool:
             cursor.execute(_WRITE, values)
             row = cursor.fetchone()
     except IntegrityError as error:
-        if "one_ended_assignment_per_annotator" not in str(error):
+        if "one_assignment_per_annotator" not in str(error):
             raise
         raise AssignmentEnded(_ENDED) from None
     if row is None:

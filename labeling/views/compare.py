@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.middleware.csrf import get_token
 from django.shortcuts import redirect, render
 from django.utils.cache import patch_vary_headers
@@ -14,7 +14,12 @@ from labeling.forms import submission_of
 from labeling.models import Guideline, Project
 from labeling.selectors.progress import own_progress
 from labeling.selectors.queue import queue_size
-from labeling.services.assignments import claim_next, renew_lease, skip_assignment
+from labeling.services.assignments import (
+    claim_ahead,
+    claim_next,
+    renew_lease,
+    skip_assignment,
+)
 from labeling.services.judgements import submit_and_claim
 from labeling.views.access import reader, signed_in, wants_piece
 from labeling.views.card import CardContext
@@ -96,10 +101,19 @@ def compare_submit(request: HttpRequest, slug: str) -> HttpResponseBase:
             assignment_uid=_assignment_uid(request),
             submission=submission_of(request.POST),
             idempotency_key=request.POST.get("key", ""),
+            behind=_behind(request.POST),
         )
     except InvalidInput as error:
         return _same_card(request, slug, error)
     return _next(request, CardContext(card, slug))
+
+
+@require_GET
+@signed_in
+def compare_ahead(request: HttpRequest, slug: str) -> HttpResponseBase:
+    """Lease the comparison that follows the one on the reader's screen, and answer with it."""
+    card = claim_ahead(actor=reader(request), project=_project(slug), behind=_behind(request.GET))
+    return _piece(request, CardContext(card, slug))
 
 
 @require_POST
@@ -114,7 +128,11 @@ def compare_skip(request: HttpRequest, slug: str) -> HttpResponseBase:
         )
     except InvalidInput as error:
         return _same_card(request, slug, error)
-    card = claim_next(actor=reader(request), project=_project(slug))
+    behind = _behind(request.POST)
+    if behind is None:
+        card = claim_next(actor=reader(request), project=_project(slug))
+    else:
+        card = claim_ahead(actor=reader(request), project=_project(slug), behind=behind)
     return _next(request, CardContext(card, slug))
 
 
@@ -124,6 +142,14 @@ def compare_renew(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Put off the end of the reader's lease; 409 when it was lost."""
     renew_lease(actor=reader(request), assignment_uid=_assignment_uid(request))
     return HttpResponse(status=204)
+
+
+def _behind(data: QueryDict) -> UUID | None:
+    """Return the assignment that the page shows by now, if it says so."""
+    try:
+        return UUID(data.get("behind", ""))
+    except ValueError:
+        return None
 
 
 def _assignment_uid(request: HttpRequest) -> UUID:

@@ -9,6 +9,7 @@ from django.utils import timezone
 from labeling.exceptions import AssignmentEnded, InvalidInput, NotAllowed, NotFound
 from labeling.models import Assignment, Comparison, Role
 from labeling.services.assignments import (
+    claim_ahead,
     claim_next,
     expire_leases,
     renew_lease,
@@ -16,7 +17,7 @@ from labeling.services.assignments import (
     skip_assignment,
 )
 from labeling.services.comparisons import withdraw_comparison
-from labeling.services.judgements import Submission, submit_judgement
+from labeling.services.judgements import Submission, submit_and_claim, submit_judgement
 from labeling.services.projects import update_project
 from tests.factories import make_comparison, make_member, make_project, make_user, owner_of
 
@@ -189,3 +190,111 @@ def test_withdraw_comparison_ends_leases_and_leaves_nothing_to_claim() -> None:
         actor=person, assignment_uid=card.assignment_uid, submission=ORDER, idempotency_key="k"
     )
     assert judgement.surplus
+
+
+def test_claim_ahead_leases_the_card_behind_the_one_on_the_screen_and_no_third() -> None:
+    project = make_project()
+    for _ in range(4):
+        make_comparison(project, overlap=2)
+    person = make_member(project)
+    shown = claim_next(actor=person, project=project)
+    assert shown is not None
+    ahead = claim_ahead(actor=person, project=project, behind=shown.assignment_uid)
+    again = claim_ahead(actor=person, project=project, behind=shown.assignment_uid)
+    assert ahead is not None
+    assert again is not None
+    assert ahead.assignment_uid == again.assignment_uid != shown.assignment_uid
+    held = Assignment.objects.filter(annotator__user=person, state="leased")
+    assert held.values("comparison").distinct().count() == 2
+    assert sorted(held.values_list("seat", flat=True)) == [0, 1]
+    first = claim_next(actor=person, project=project)
+    assert first is not None
+    assert first.assignment_uid == shown.assignment_uid
+
+
+def test_claim_ahead_leases_nothing_more_to_a_page_that_is_behind_the_times() -> None:
+    project = make_project()
+    for _ in range(4):
+        make_comparison(project)
+    person = make_member(project)
+    old = claim_next(actor=person, project=project)
+    assert old is not None
+    claim_ahead(actor=person, project=project, behind=old.assignment_uid)
+    submit_and_claim(
+        actor=person,
+        assignment_uid=old.assignment_uid,
+        submission=ORDER,
+        idempotency_key="a",
+    )
+    assert Assignment.objects.filter(annotator__user=person, state="leased").count() == 2
+    assert claim_ahead(actor=person, project=project, behind=old.assignment_uid) is None
+
+
+def test_a_submit_brings_the_card_after_the_one_ahead_and_a_retry_brings_it_again() -> None:
+    project = make_project()
+    for _ in range(5):
+        make_comparison(project)
+    person = make_member(project)
+    shown = claim_next(actor=person, project=project)
+    assert shown is not None
+    ahead = claim_ahead(actor=person, project=project, behind=shown.assignment_uid)
+    assert ahead is not None
+
+    def submit() -> UUID:
+        _, card = submit_and_claim(
+            actor=person,
+            assignment_uid=shown.assignment_uid,
+            submission=ORDER,
+            idempotency_key="a",
+            behind=ahead.assignment_uid,
+        )
+        assert card is not None
+        return card.assignment_uid
+
+    third = submit()
+    assert third not in {shown.assignment_uid, ahead.assignment_uid}
+    assert submit() == third
+    assert Assignment.objects.filter(annotator__user=person, state="leased").count() == 2
+
+
+def test_renew_lease_puts_off_the_one_ahead_too() -> None:
+    project = make_project()
+    make_comparison(project)
+    make_comparison(project)
+    person = make_member(project)
+    shown = claim_next(actor=person, project=project)
+    assert shown is not None
+    ahead = claim_ahead(actor=person, project=project, behind=shown.assignment_uid)
+    assert ahead is not None
+    run_out(ahead.assignment_uid)
+    end = renew_lease(actor=person, assignment_uid=shown.assignment_uid)
+    assert Assignment.objects.get(uid=ahead.assignment_uid).expires_at == end
+
+
+def test_a_judgement_under_an_expired_lease_takes_over_the_newer_lease_on_the_same_card() -> None:
+    project = make_project()
+    comparison = make_comparison(project)
+    person = make_member(project)
+    first = claim_next(actor=person, project=project)
+    assert first is not None
+    run_out(first.assignment_uid)
+    assert expire_leases() == 1
+    second = claim_next(actor=person, project=project)
+    assert second is not None
+    assert second.assignment_uid != first.assignment_uid
+    judgement = submit_judgement(
+        actor=person,
+        assignment_uid=first.assignment_uid,
+        submission=ORDER,
+        idempotency_key="late",
+    )
+    comparison.refresh_from_db()
+    assert not judgement.surplus
+    assert (comparison.judgement_count, comparison.open_slots) == (1, 0)
+    with pytest.raises(AssignmentEnded):
+        submit_judgement(
+            actor=person,
+            assignment_uid=second.assignment_uid,
+            submission=ORDER,
+            idempotency_key="again",
+        )
