@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --prefer-binary 
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo demo-reset serve test test-slow check check-steps format \
+.PHONY: help setup setup-dev demo demo-reset serve admin test test-slow check check-steps format \
 	bench-loop bench-web clean
 
 help: ## List the targets
@@ -33,6 +33,9 @@ demo-reset: $(RUNTIME) ## Delete all data of this checkout, then start the demo 
 
 serve: $(RUNTIME) ## Start everything without demo data (PREFLOOP_BIND=host:port, DATABASE_URL, ...)
 	@exec $(BIN)/python -m config.supervisor serve
+
+admin: $(RUNTIME) ## Make a site admin's account, asking name and password; `make serve` must run
+	@$(BIN)/python manage.py createsuperuser
 
 test: $(DEVELOPMENT) ## Run the tests but for the slow ones (ARGS="-k name" goes to pytest)
 	@$(BIN)/python -m pytest -m "not slow" $(ARGS)

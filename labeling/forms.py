@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.contrib.auth.password_validation import password_validators_help_text_html
 from django.forms.models import fields_for_model
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
@@ -55,7 +56,9 @@ class MemberForm(forms.Form):
     """An account, by its user name, and the role that it gets."""
 
     username = forms.CharField(
-        label=_("User name"), max_length=150, widget=forms.TextInput(attrs={"autocomplete": "off"})
+        label=_("User name"),
+        max_length=150,
+        widget=forms.TextInput(attrs={"list": "addable-names", "autocomplete": "off"}),
     )
     role = forms.ChoiceField(label=_("Role"), choices=Role.choices)
 
@@ -145,6 +148,57 @@ class OwnSettingsForm(forms.Form):
         required=False,
         choices=[("", _("as the browser asks")), *settings.LANGUAGES],
     )
+
+
+class AccountForm(forms.Form):
+    """A new account; its person chooses the password by a link."""
+
+    username = forms.CharField(
+        label=_("User name"), max_length=150, widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+    is_site_admin = forms.BooleanField(
+        label=_("Site admin"),
+        required=False,
+        help_text=_("May do everything in every project, and manages accounts."),
+    )
+
+
+class FirstPasswordForm(forms.Form):
+    """A password, typed twice."""
+
+    password = forms.CharField(
+        label=_("New password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=password_validators_help_text_html,
+    )
+    again = forms.CharField(
+        label=_("New password again"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse two that differ."""
+        said = super().clean() or {}
+        if "password" in said and "again" in said and said["password"] != said["again"]:
+            self.add_error("again", _("The two passwords differ."))
+        return said
+
+    def passwords(self) -> dict[str, str]:
+        """Return what the service asks for."""
+        return {name: text for name, text in self.cleaned_data.items() if name != "again"}
+
+
+class OwnPasswordForm(FirstPasswordForm):
+    """Another password for one's own account."""
+
+    current = forms.CharField(
+        label=_("Present password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+    field_order = ("current", "password", "again")
 
 
 def _number(data: QueryDict, name: str) -> int | None:

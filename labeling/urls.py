@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from labeling.views import accounts, compare, members, projects, prompts, snapshots
+from labeling.views import (
+    accounts,
+    compare,
+    members,
+    passwords,
+    projects,
+    prompts,
+    site_accounts,
+    snapshots,
+)
 
 app_name = "labeling"
 
@@ -12,6 +21,11 @@ urlpatterns = [
     path("login/", accounts.login, name="login"),
     path("logout/", accounts.logout, name="logout"),
     path("settings/", accounts.own_settings, name="own_settings"),
+    path("settings/password/", passwords.own_password, name="own_password"),
+    path("password/<int:pk>/<str:token>/", passwords.password_link, name="password_link"),
+    path("accounts/", site_accounts.account_list, name="account_list"),
+    path("accounts/<int:pk>/", site_accounts.account_detail, name="account_detail"),
+    path("accounts/<int:pk>/<slug:deed>/", site_accounts.account_deed, name="account_deed"),
     path("", projects.project_list, name="project_list"),
     path("projects/new/", projects.project_new, name="project_new"),
     path(_PROJECT, projects.project_detail, name="project_detail"),

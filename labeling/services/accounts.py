@@ -1,4 +1,4 @@
-"""Writes about people: accounts made, settings changed, persons erased."""
+"""Writes about people: accounts made, switched off, given rights; settings; persons erased."""
 
 from functools import partial
 from pathlib import Path
@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 
 from labeling.domain.content import content_hash, parse_reply
-from labeling.exceptions import InvalidInput
+from labeling.exceptions import InvalidInput, NotAllowed
 from labeling.models import (
     Annotator,
     Assignment,
@@ -30,13 +30,17 @@ def create_user(
     *,
     actor: User | None,
     username: str,
-    password: str,
+    password: str | None,
     email: str = "",
     is_site_admin: bool = False,
     time_zone: str = "UTC",
     language: str = "",
 ) -> User:
-    """Make an account; the actor is None for the first one of an installation."""
+    """Make an account; the actor is None for the first one of an installation.
+
+    Without a password nobody can sign in to it until its one-time link was followed
+    (services/passwords.py).
+    """
     user = User(
         username=username,
         email=email,
@@ -48,7 +52,8 @@ def create_user(
     try:
         user.set_password(password)
         user.full_clean()
-        validate_password(password, user)
+        if password is not None:
+            validate_password(password, user)
     except ValidationError as error:
         errors = getattr(error, "error_dict", None)
         raise InvalidInput(
@@ -57,6 +62,46 @@ def create_user(
         ) from None
     user.save()
     audit.record(actor=actor, project=None, verb="account.create", obj=user)
+    return user
+
+
+def _require_other_admin(*, actor: User, user: User) -> None:
+    """Raise unless the actor is a site admin at this moment, and the account is another's.
+
+    All admins are locked: two who switch each other off must not leave the site without one.
+    """
+    admins = User.objects.select_for_update().filter(is_superuser=True, is_active=True)
+    if actor.pk not in set(admins.order_by("pk").values_list("pk", flat=True)):
+        raise NotAllowed("Only a site admin may do that.")
+    if user.pk == actor.pk:
+        raise InvalidInput("Nobody does that to their own account: ask another admin.")
+
+
+@transaction.atomic
+def set_active(*, actor: User, user: User, active: bool) -> User:
+    """Let an account sign in, or keep it out, at once and everywhere; all that it made stays.
+
+    Raises InvalidInput for the actor's own account.
+    """
+    _require_other_admin(actor=actor, user=user)
+    user.is_active = active
+    user.save(update_fields=["is_active"])
+    verb = "account.activate" if active else "account.deactivate"
+    audit.record(actor=actor, project=None, verb=verb, obj=user)
+    return user
+
+
+@transaction.atomic
+def set_site_admin(*, actor: User, user: User, site_admin: bool) -> User:
+    """Give an account every right on the site, or take them back.
+
+    Raises InvalidInput for the actor's own account, so that one admin always stays.
+    """
+    _require_other_admin(actor=actor, user=user)
+    user.is_superuser = user.is_staff = site_admin
+    user.save(update_fields=["is_superuser", "is_staff"])
+    verb = "account.grant_admin" if site_admin else "account.revoke_admin"
+    audit.record(actor=actor, project=None, verb=verb, obj=user)
     return user
 
 

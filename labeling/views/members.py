@@ -6,6 +6,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from labeling.exceptions import InvalidInput, NotFound
 from labeling.forms import MemberForm, RoleForm, refuse
 from labeling.models import Membership, Project, Role
+from labeling.selectors.accounts import addable_names
 from labeling.selectors.projects import member_rows
 from labeling.services.projects import remove_member, set_member
 from labeling.views.access import answer, go_to, project_for, reader, signed_in, wants_piece
@@ -18,6 +19,7 @@ def _listed(
     context = {
         "project": project,
         "members": member_rows(project),
+        "names": addable_names(project),
         "form": form,
         "roles": Role.choices,
         "error": error,

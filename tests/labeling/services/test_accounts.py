@@ -4,11 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth import authenticate
 
-from labeling.exceptions import InvalidInput
+from labeling.exceptions import InvalidInput, NotAllowed
 from labeling.models import Annotator, AuditEvent, Export, Judgement, Snapshot, User
 from labeling.selectors.snapshots import kway_rows
-from labeling.services.accounts import TOMBSTONE, create_user, erase_user, update_own_settings
+from labeling.services.accounts import (
+    TOMBSTONE,
+    create_user,
+    erase_user,
+    set_active,
+    set_site_admin,
+    update_own_settings,
+)
 from labeling.services.exports import request_export, write_export
 from labeling.services.snapshots import hash_of
 from tests.factories import make_admin, make_user
@@ -35,6 +43,41 @@ def test_update_own_settings_refuses_an_unknown_time_zone() -> None:
     update_own_settings(actor=user, time_zone="Asia/Shanghai", language="zh-hans")
     user.refresh_from_db()
     assert (user.time_zone, user.language) == ("Asia/Shanghai", "zh-hans")
+
+
+def test_account_without_a_password_lets_nobody_in() -> None:
+    user = create_user(actor=make_admin(), username="ann", password=None)
+    assert not user.has_usable_password()
+    assert authenticate(username="ann", password="") is None
+
+
+def test_set_active_and_set_site_admin_are_written_down() -> None:
+    admin, user = make_admin(), make_user()
+    set_active(actor=admin, user=user, active=False)
+    set_active(actor=admin, user=user, active=True)
+    set_site_admin(actor=admin, user=user, site_admin=True)
+    assert User.objects.get(pk=user.pk).is_site_admin
+    set_site_admin(actor=admin, user=user, site_admin=False)
+    assert not User.objects.get(pk=user.pk).is_site_admin
+    events = AuditEvent.objects.filter(actor=admin, object_id=user.pk).order_by("pk")
+    assert [event.verb for event in events] == [
+        "account.deactivate",
+        "account.activate",
+        "account.grant_admin",
+        "account.revoke_admin",
+    ]
+
+
+def test_the_site_keeps_an_admin() -> None:
+    """Two admins who switch each other off at once: the second is no admin any more."""
+    first, second = make_admin(), make_admin()
+    with pytest.raises(InvalidInput):
+        set_active(actor=first, user=first, active=False)
+    with pytest.raises(InvalidInput):
+        set_site_admin(actor=first, user=first, site_admin=False)
+    set_active(actor=first, user=second, active=False)
+    with pytest.raises(NotAllowed):
+        set_site_admin(actor=second, user=first, site_admin=False)
 
 
 def test_erase_user_keeps_judgements_and_redacts_snapshots_with_both_hashes() -> None:

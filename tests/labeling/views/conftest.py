@@ -9,10 +9,12 @@ from django.test import Client
 from django.urls import reverse
 
 from labeling.models import Export, Project, User
+from labeling.services.accounts import create_user
 from labeling.services.assignments import claim_next
 from labeling.services.exports import request_export
 from labeling.services.imports import create_import
 from labeling.services.judgements import Submission, submit_judgement
+from labeling.services.passwords import link_token
 from labeling.services.snapshots import freeze_snapshot
 from tests.factories import make_comparison, make_project, seven_actors
 
@@ -75,7 +77,12 @@ def world(db: None, tmp_path: Any) -> World:
     snapshot = freeze_snapshot(actor=owner, project=project)
     batch = create_import(actor=owner, project=project, file_name="a.jsonl", chunks=[b"{}\n"])
     viewer = project.memberships.get(user=made.actor("viewer"))
+    waiting = create_user(actor=None, username="newcomer", password=None)
     made.ids = {
+        "account": made.actor("stranger").pk,
+        "deed": "reset",
+        "waiting": waiting.pk,
+        "token": link_token(waiting),
         "slug": project.slug,
         "prompt": comparisons[0].prompt_id,
         "member": viewer.pk,

@@ -9,8 +9,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
 
 from labeling.urls import urlpatterns
-from tests.factories import ACTORS
+from tests.factories import ACTORS, PASSWORD
 from tests.labeling.views.conftest import World
+
+NEW_PASSWORD = "an altogether other secret"
 
 # In the order of ACTORS: nobody, a stranger, annotator, viewer, manager, owner, site admin.
 SIGNED_IN = (302, 200, 200, 200, 200, 200, 200)
@@ -23,6 +25,9 @@ OWNING = (302, 404, 403, 403, 403, 200, 200)
 ANYBODY_SENDS = (302, 302, 302, 302, 302, 302, 302)
 MANAGERS_SEND = (302, 404, 403, 403, 302, 302, 302)
 OWNERS_SEND = (302, 404, 403, 403, 403, 302, 302)
+ADMIN = (302, 403, 403, 403, 403, 403, 200)
+ADMIN_SENDS = (302, 403, 403, 403, 403, 403, 302)
+EVERYBODY = (200, 200, 200, 200, 200, 200, 200)
 ITS_HOLDER_SENDS = (302, 404, 302, 404, 404, 404, 404)
 
 
@@ -65,6 +70,14 @@ def _file(world: World) -> dict[str, Any]:
     return {"file": SimpleUploadedFile("b.jsonl", b'{"prompt": "Why?", "responses": []}\n')}
 
 
+def _new_password(world: World) -> dict[str, Any]:
+    return {"password": NEW_PASSWORD, "again": NEW_PASSWORD}
+
+
+def _own_password(world: World) -> dict[str, Any]:
+    return {"current": PASSWORD, **_new_password(world)}
+
+
 PROJECT = ("slug",)
 DEEDS = [
     Deed("login", (200, 302, 302, 302, 302, 302, 302)),
@@ -72,13 +85,17 @@ DEEDS = [
     Deed("logout", ANYBODY_SENDS, data=lambda w: {}),
     Deed("own_settings", SIGNED_IN),
     Deed("own_settings", ANYBODY_SENDS, data=lambda w: {"time_zone": "Asia/Tokyo", "language": ""}),
+    Deed("own_password", SIGNED_IN),
+    Deed("own_password", ANYBODY_SENDS, data=_own_password),
+    Deed("password_link", EVERYBODY, ("waiting", "token")),
+    Deed("password_link", ANYBODY_SENDS, ("waiting", "token"), _new_password),
+    Deed("account_list", ADMIN),
+    Deed("account_list", ADMIN_SENDS, data=lambda w: {"username": "another"}),
+    Deed("account_detail", ADMIN, ("account",)),
+    Deed("account_deed", ADMIN_SENDS, ("account", "deed"), lambda w: {}),
     Deed("project_list", SIGNED_IN),
-    Deed("project_new", (302, 403, 403, 403, 403, 403, 200)),
-    Deed(
-        "project_new",
-        (302, 403, 403, 403, 403, 403, 302),
-        data=lambda w: {**_settings(w), "slug": "fresh"},
-    ),
+    Deed("project_new", ADMIN),
+    Deed("project_new", ADMIN_SENDS, data=lambda w: {**_settings(w), "slug": "fresh"}),
     Deed("project_detail", MEMBERS, PROJECT),
     Deed("project_settings", MANAGING, PROJECT),
     Deed("project_settings", MANAGERS_SEND, PROJECT, _settings),
@@ -100,6 +117,7 @@ DEEDS = [
     Deed("import_list", MANAGERS_SEND, PROJECT, _file),
     Deed("import_detail", MANAGING, ("slug", "batch")),
     Deed("compare", ANNOTATING, PROJECT),
+    Deed("compare_ahead", ANNOTATING, PROJECT),
     Deed("compare_submit", ITS_HOLDER_SENDS, PROJECT, _ranking),
     Deed(
         "compare_skip",
@@ -158,7 +176,9 @@ def test_wrong_method_is_refused(name: str, world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "deed", [deed for deed in DEEDS if deed.statuses[0] == 302 and deed.name != "logout"], ids=str
+    "deed",
+    [d for d in DEEDS if d.statuses[0] == 302 and d.name not in {"logout", "password_link"}],
+    ids=str,
 )
 def test_nobody_signed_in_is_led_to_the_login(deed: Deed, world: World) -> None:
     client, url = world.client("anonymous"), world.url(deed.name, *deed.parts)
