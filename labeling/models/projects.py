@@ -31,9 +31,20 @@ class Project(models.Model):
         THREE = 3, _("slightly, clearly, much")
         NINE = 9, _("nine points")
 
-    name = models.CharField(_("name"), max_length=120)
-    slug = models.SlugField(_("short name"), max_length=60, unique=True)
-    description = models.TextField(_("description"), blank=True)
+    name = models.CharField(
+        _("name"), max_length=120, help_text=_("What lists and headings call the project.")
+    )
+    slug = models.SlugField(
+        _("short name"),
+        max_length=60,
+        unique=True,
+        help_text=_("Stands in the project's addresses and never changes."),
+    )
+    description = models.TextField(
+        _("description"),
+        blank=True,
+        help_text=_("What the project is about, in a sentence or two, for everybody in it."),
+    )
     candidates_per_comparison = models.PositiveSmallIntegerField(
         _("candidates per comparison"),
         default=4,
@@ -53,18 +64,48 @@ class Project(models.Model):
         help_text=_("After this long without a sign of life a comparison goes back to the queue."),
     )
     strength_scale = models.PositiveSmallIntegerField(
-        _("strength of preference"), choices=Strength.choices, default=Strength.NONE
+        _("strength of preference"),
+        choices=Strength.choices,
+        default=Strength.NONE,
+        help_text=_(
+            "Asks, where two candidates are compared, how much better the better one is: in three "
+            "steps, or on nine points with the tie in the middle."
+        ),
     )
-    asks_ratings = models.BooleanField(_("ask for ratings and flags"), default=False)
-    asks_confidence = models.BooleanField(_("ask for confidence"), default=False)
-    asks_demonstrations = models.BooleanField(_("let people write replies"), default=False)
+    asks_ratings = models.BooleanField(
+        _("ask for ratings and flags"),
+        default=False,
+        help_text=_(
+            "Asks, before the ranking, for each candidate's quality from 1 to 7 and for the "
+            "project's own yes/no flags."
+        ),
+    )
+    asks_confidence = models.BooleanField(
+        _("ask for confidence"),
+        default=False,
+        help_text=_(
+            "Asks, for each comparison, how sure the annotator is: unsure, fairly sure or certain."
+        ),
+    )
+    asks_demonstrations = models.BooleanField(
+        _("let people write replies"),
+        default=False,
+        help_text=_(
+            "Lets annotators write a reply of their own, which is ranked with the others and "
+            "becomes a demonstration."
+        ),
+    )
     validation_share = models.FloatField(
         _("validation share"),
         default=0.1,
         validators=[MinValueValidator(0.0), MaxValueValidator(0.45)],
+        help_text=_("Which part of the labels, from 0 to 0.45, a new snapshot keeps to choose by."),
     )
     test_share = models.FloatField(
-        _("test share"), default=0.1, validators=[MinValueValidator(0.0), MaxValueValidator(0.45)]
+        _("test share"),
+        default=0.1,
+        validators=[MinValueValidator(0.0), MaxValueValidator(0.45)],
+        help_text=_("Which part of the labels, from 0 to 0.45, a new snapshot keeps to test on."),
     )
     is_archived = models.BooleanField(_("archived"), default=False)
     created_by = models.ForeignKey(
@@ -141,6 +182,9 @@ class Annotator(models.Model):
     name = models.CharField(max_length=120, blank=True)
     pseudonym = models.CharField(max_length=64, default=new_pseudonym, editable=False)
     provenance = models.JSONField(default=dict)
+    guideline_read = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="the last version of the guidelines that was read"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
