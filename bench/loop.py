@@ -136,7 +136,7 @@ def one_turn(seed: int) -> dict[str, Any]:
         "gold_dpo": fmean(reply["gold"] for reply in dpo_replies),
         "words_base": fmean(len(reply["text"].split()) for reply in base_replies),
         "words_dpo": fmean(len(reply["text"].split()) for reply in dpo_replies),
-        "runs_s": run_seconds(project),
+        "runs_s": run_seconds(),
         "examples": [r["text"] for r in dpo_replies[:: len(dpo_replies) // 5]],
     }
     shown = {name: round(row[name], 3) for name in ("rm_accuracy", "gold_base", "gold_dpo")}
@@ -248,13 +248,13 @@ def accuracy(reward: "ModelVersion", replies: list[dict[str, Any]]) -> float:
     return sum(agreeing for agreeing, _ in counts) / sum(put for _, put in counts)
 
 
-def run_seconds(project: "Project") -> dict[str, float]:
+def run_seconds() -> dict[str, float]:
     """Return how long each run took, from its claim to its end."""
     from training.models import TrainingRun
 
     return {
         f"{run.recipe} {run.name}".strip(): (run.finished_at - run.started_at).total_seconds()
-        for run in TrainingRun.objects.filter(project=project).order_by("id")
+        for run in TrainingRun.objects.order_by("id")
         if run.finished_at and run.started_at
     }
 

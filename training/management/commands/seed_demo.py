@@ -1,17 +1,20 @@
 """`manage.py seed_demo`: the demo world, its accounts, its base policy, and a queue to rank.
 
 The base policy is trained from scratch by the workers, through the same services and recipes as
-any other run: first on the unrelated corpus, then on replies half good and half bad.
+any other run: first on the unrelated corpus, then on replies half good and half bad. That corpus
+has a project of its own, which shares the model that comes of it: its prompts are nobody's to
+rank, to write replies to, or to sample.
 """
 
 import json
+import threading
 import time
 from argparse import ArgumentParser
 from statistics import fmean
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
+from django.db import connection, transaction
 
 from labeling.demo.gold import gold_score
 from labeling.demo.world import (
@@ -37,6 +40,7 @@ from labeling.services.projects import create_project, publish_guideline, set_me
 from labeling.services.snapshots import freeze_snapshot
 from training import demo_presets, tasks
 from training.models import ModelVersion, TrainingRun
+from training.services.models import share_model
 from training.services.runs import create_run
 from training.services.sampling import create_sampling_run
 
@@ -45,7 +49,7 @@ PASSWORD = "rank-then-train"  # noqa: S105 - printed on purpose: the demo listen
 ACCOUNTS = ("admin", "owner", "manager", "annotator", "viewer")
 LABELLED = "world"
 HELD_OUT = "held-out"
-PRETRAINING = "pretraining"
+PRETRAINING_SLUG = "demo-pretraining"
 PRETRAINING_ROWS = 1500
 DEMONSTRATIONS_PER_PROMPT = 8
 SAMPLED_PROMPTS = 120
@@ -78,7 +82,7 @@ class Command(BaseCommand):
         self.inline: bool = options["inline"]
         seed: int = options["seed"]
         project = self._project(self._accounts())
-        self._world(project, seed)
+        self._import(project, "demo-world.jsonl", world_rows(seed))
         policy = self._policy(project, seed)
         self._queue(project, policy, seed)
         self.stdout.write("Logins, all with the password " + PASSWORD + ":")
@@ -118,46 +122,60 @@ class Command(BaseCommand):
                 )
         return project
 
-    def _world(self, project: Project, seed: int) -> None:
-        """Import the world's prompts and both sets of demonstrations, as a file would be."""
+    def _import(self, project: Project, file_name: str, rows: list[dict[str, Any]]) -> None:
+        """Import prompts and demonstrations as a file would be, unless that was done."""
         if ImportBatch.objects.filter(project=project, state=ImportBatch.State.SUCCEEDED).exists():
             return
-        self._say(f"Importing the demo world {WORLD_VERSION[:12]} ...")
-        text = "\n".join(json.dumps(row) for row in world_rows(seed)) + "\n"
+        self._say(f"Importing {file_name} of the demo world {WORLD_VERSION[:12]} ...")
+        text = "\n".join(json.dumps(row) for row in rows) + "\n"
         batch = create_import(
             actor=self._owner(project),
             project=project,
-            file_name="demo-world.jsonl",
+            file_name=file_name,
             chunks=[text.encode()],
         )
         batch = run_import(batch_id=batch.pk)
         if batch.state != ImportBatch.State.SUCCEEDED:
-            raise CommandError(f"The demo world was refused: {batch.report}")
+            raise CommandError(f"{file_name} was refused: {batch.report}")
 
     def _owner(self, project: Project) -> User:
         return project.memberships.select_related("user").get(user__username="owner").user
 
     def _policy(self, project: Project, seed: int) -> ModelVersion:
-        pretrained = self._model(
-            project, "demo-pretrained", PRETRAINING, demo_presets.PRETRAIN_CONFIG, None, seed
-        )
-        return self._model(
-            project, "demo-policy", LABELLED, demo_presets.BASE_SFT_CONFIG, pretrained, seed
-        )
+        """Return the base policy, trained now if need be."""
+        found = self._known(project, "demo-policy")
+        if found is not None:
+            return found
+        base = self._pretrained(project, seed)
+        return self._trained(project, "demo-policy", demo_presets.BASE_SFT_CONFIG, base, seed)
 
-    def _model(
+    def _known(self, project: Project, name: str) -> ModelVersion | None:
+        return ModelVersion.objects.filter(project=project, name=name).order_by("version").first()
+
+    def _pretrained(self, project: Project, seed: int) -> ModelVersion:
+        """Return the model of the unrelated corpus, shared by the project that it comes from."""
+        owner = self._owner(project)
+        source = Project.objects.filter(slug=PRETRAINING_SLUG).first() or create_project(
+            actor=owner,
+            name="Pre-training of the demo",
+            slug=PRETRAINING_SLUG,
+            description="Arithmetic and lists: from them the demo's policy learns to write.",
+        )
+        self._import(source, "demo-pretraining.jsonl", pretraining_rows(seed))
+        name, config = "demo-pretrained", demo_presets.PRETRAIN_CONFIG
+        model = self._known(source, name) or self._trained(source, name, config, None, seed)
+        share_model(actor=owner, model=model, project=project)
+        return model
+
+    def _trained(
         self,
         project: Project,
         name: str,
-        tag: str,
         config: dict[str, Any],
         base: ModelVersion | None,
         seed: int,
     ) -> ModelVersion:
-        """Return the model of that name, trained now on the demonstrations of a tag if need be."""
-        found = ModelVersion.objects.filter(project=project, name=name).order_by("version").first()
-        if found is not None:
-            return found
+        """Return a model trained now on all demonstrations of the project."""
         run = TrainingRun.objects.filter(
             project=project, name=name, state__in=["queued", "running"]
         ).first()
@@ -168,8 +186,7 @@ class Command(BaseCommand):
                     actor=owner,
                     project=project,
                     kind=Snapshot.Kind.DEMONSTRATIONS,
-                    note=f"demonstrations of {tag}",
-                    tags=[tag],
+                    note=f"for {name}",
                 )
                 run = create_run(
                     actor=owner,
@@ -212,20 +229,41 @@ class Command(BaseCommand):
 
     def _follow(self, run: TrainingRun, what: str) -> None:
         """Wait for a run, telling how far it is; raise CommandError if it doesn't succeed."""
-        started = time.monotonic()
-        (tasks.train if self.inline else tasks.ring)(run.pk)
-        shown = -1
-        while run.is_live:
-            share = 100 * run.step // run.total_steps if run.total_steps else 0
-            if share // 10 != shown:
-                shown = share // 10
-                self._say(f"  {what}: {share} %")
-            time.sleep(POLL_S)
-            run.refresh_from_db()
+        started, ended = time.monotonic(), threading.Event()
+        if self.inline:
+            teller = threading.Thread(target=self._tell_apart, args=(run.pk, what, ended))
+            teller.start()
+            try:
+                tasks.train(run.pk)
+            finally:
+                ended.set()
+                teller.join()
+        else:
+            tasks.ring(run.pk)
+            self._tell(run.pk, what, ended)
         run.refresh_from_db()
         if run.state != TrainingRun.State.SUCCEEDED:
             raise CommandError(f"{what} ended as {run.state}: {run.error}\n{run.log_tail}")
         self._say(f"  {what}: done in {time.monotonic() - started:.0f} s")
+
+    def _tell(self, run_id: int, what: str, ended: threading.Event) -> None:
+        """Say how far a run is, at every tenth, until it or its `ended` is over."""
+        shown = -1
+        while not ended.wait(POLL_S):
+            run = TrainingRun.objects.only("state", "step", "total_steps").get(pk=run_id)
+            if not run.is_live:
+                return
+            share = 100 * run.step // run.total_steps if run.total_steps else 0
+            if share // 10 != shown:
+                shown = share // 10
+                self._say(f"  {what}: {share} %")
+
+    def _tell_apart(self, run_id: int, what: str, ended: threading.Event) -> None:
+        """Do as `_tell` in a thread, whose connection ends with it."""
+        try:
+            self._tell(run_id, what, ended)
+        finally:
+            connection.close()
 
 
 def gold_scores(run: TrainingRun) -> list[float]:
@@ -238,11 +276,11 @@ def gold_scores(run: TrainingRun) -> list[float]:
 
 
 def world_rows(seed: int) -> list[dict[str, Any]]:
-    """Return the demo world as lines of an import: prompts with tags and demonstrations."""
+    """Return the demo world as lines of an import: prompts with tags and their demonstrations."""
     shown: dict[str, list[str]] = {}
     for prompt, reply in mixed_demonstrations(seed, DEMONSTRATIONS_PER_PROMPT):
         shown.setdefault(prompt.key, []).append(reply)
-    rows: list[dict[str, Any]] = [
+    return [
         {
             "external_id": prompt.key,
             "prompt": prompt.messages,
@@ -251,8 +289,11 @@ def world_rows(seed: int) -> list[dict[str, Any]]:
         }
         for prompt in prompts()
     ]
-    rows += [
-        {"prompt": messages, "tags": [PRETRAINING], "demonstrations": [reply]}
+
+
+def pretraining_rows(seed: int) -> list[dict[str, Any]]:
+    """Return the unrelated corpus as lines of an import."""
+    return [
+        {"prompt": messages, "demonstrations": [reply]}
         for messages, reply in pretraining_demonstrations(seed, PRETRAINING_ROWS)
     ]
-    return rows
