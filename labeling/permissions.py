@@ -25,6 +25,7 @@ ALLOWED: Final[dict[str, frozenset[Role]]] = {
     "prompt.import": _MANAGING,
     "prompt.withdraw": _MANAGING,
     "guideline.write": _MANAGING,
+    "gold.set": _MANAGING,
     "quality.view": _READING,
     "snapshot.view": _READING,
     "snapshot.freeze": _MANAGING,

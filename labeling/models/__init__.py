@@ -1,6 +1,7 @@
 """The tables of the labelling half, one module a subject."""
 
 from labeling.models.accounts import AuditEvent, User
+from labeling.models.gold import GoldItem
 from labeling.models.judgements import (
     Assignment,
     Comparison,
@@ -38,6 +39,7 @@ __all__ = [
     "Demonstration",
     "Export",
     "FlagSet",
+    "GoldItem",
     "Guideline",
     "ImportBatch",
     "Judgement",

@@ -20,11 +20,12 @@ class Comparison(models.Model):
     """
 
     class State(models.TextChoices):
-        """Whether judgements are still wanted."""
+        """Whether judgements are still wanted; gold is always given, and counts for no overlap."""
 
         OPEN = "open", _("open")
         CLOSED = "closed", _("closed")
         WITHDRAWN = "withdrawn", _("withdrawn")
+        GOLD = "gold", _("gold")
 
     uid = models.UUIDField(default=ordered_uid, editable=False)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="comparisons")
@@ -155,6 +156,11 @@ class Assignment(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["expires_at"], condition=Q(state="leased"), name="assignment_due"),
             models.Index(fields=["comparison", "state"], name="assignment_comparison"),
+            models.Index(
+                fields=["annotator", "ended_at"],
+                condition=Q(state="skipped"),
+                name="assignment_skips",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+MAX_GOLD_SHARE = 0.5
 MIN_CANDIDATES, MAX_CANDIDATES = 2, 9
 
 
@@ -107,6 +108,19 @@ class Project(models.Model):
         validators=[MinValueValidator(0.0), MaxValueValidator(0.45)],
         help_text=_("Which part of the labels, from 0 to 0.45, a new snapshot keeps to test on."),
     )
+    gold_share = models.FloatField(
+        _("gold share"),
+        default=0.0,
+        db_default=0.0,
+        validators=[MinValueValidator(0.0), MaxValueValidator(MAX_GOLD_SHARE)],
+        help_text=_("This share of everybody's cards are gold items: 0.1 is one in ten."),
+    )
+    shows_agreement = models.BooleanField(
+        _("show people their agreement"),
+        default=False,
+        db_default=False,
+        help_text=_("Annotators see how far they agree with others and with gold."),
+    )
     is_archived = models.BooleanField(_("archived"), default=False)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
@@ -114,7 +128,7 @@ class Project(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        """K and overlap are bounded in the database too."""
+        """K, overlap and gold share are bounded in the database too."""
 
         ordering: ClassVar = ["name", "id"]
         constraints: ClassVar = [
@@ -126,6 +140,10 @@ class Project(models.Model):
                 name="project_k_from_2_to_9",
             ),
             models.CheckConstraint(condition=Q(overlap__gte=1), name="project_overlap_positive"),
+            models.CheckConstraint(
+                condition=Q(gold_share__gte=0, gold_share__lte=MAX_GOLD_SHARE),
+                name="project_gold_share_bounded",
+            ),
         ]
 
     def __str__(self) -> str:

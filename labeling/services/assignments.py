@@ -29,7 +29,7 @@ _NOT_OWN = "There is no such assignment, or it is not yours."
 # All that a submit asks before it writes. OF names the locks in the order in which they are taken.
 _LOCK = """
 SELECT a.id, a.state, a.comparison_id, a.annotator_id, a.guideline_id, a.flag_set_id,
-       p.id, p.lease_minutes, p.is_archived, a.shown_order, m.role
+       p.id, p.lease_minutes, p.gold_share, p.is_archived, a.shown_order, m.role
   FROM labeling_assignment a
   JOIN labeling_annotator n ON n.id = a.annotator_id
   JOIN labeling_project p ON p.id = n.project_id
@@ -70,6 +70,7 @@ class LockedAssignment:
     flag_set_id: int | None
     project_id: int
     lease_minutes: int
+    gold_share: float
     is_archived: bool
     shown_order: list[int]
 
@@ -129,14 +130,23 @@ def _renewed(lease: Assignment, project: Project) -> Card:
 
 def _claim(annotator: Annotator, project: Project) -> Card | None:
     return claim_for(
-        annotator_id=annotator.pk, project_id=project.pk, lease_minutes=project.lease_minutes
+        annotator_id=annotator.pk,
+        project_id=project.pk,
+        lease_minutes=project.lease_minutes,
+        gold_share=project.gold_share,
     )
 
 
-def claim_for(*, annotator_id: int, project_id: int, lease_minutes: int) -> Card | None:
+def claim_for(
+    *, annotator_id: int, project_id: int, lease_minutes: int, gold_share: float
+) -> Card | None:
     """Lease the next comparison to an annotator who is locked and has a seat free."""
     ask = partial(
-        claim, annotator_id=annotator_id, project_id=project_id, lease_minutes=lease_minutes
+        claim,
+        annotator_id=annotator_id,
+        project_id=project_id,
+        lease_minutes=lease_minutes,
+        gold_share=gold_share,
     )
     card = ask()
     return ask(afresh=True) if card is None and expire_leases() else card

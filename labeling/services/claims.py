@@ -6,8 +6,13 @@ what they have judged themselves. Where all of the front is their own work, of w
 hundreds of thousands of rows, the queue behind it is searched, and where that search ended is
 remembered for a while: the next claim goes on from there. What comes new into the queue is not
 missed: it stands in the front, or further behind, or waits for the next search from the start.
+
+Gold items stand outside the queue. A die thrown before the claim says whether one is wanted; then
+the same one statement looks for one that the annotator has not met, and at the front where there
+is none. A project without a gold share asks exactly as if there were no gold.
 """
 
+import random
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -29,17 +34,34 @@ _NOT_OWN = """(SELECT 1 FROM labeling_assignment own
                 WHERE own.comparison_id = c.id AND own.annotator_id = %(annotator)s
                   AND own.state IN ('leased', 'judged', 'skipped') LIMIT 1) IS NULL"""
 
-_PICK_IN_FRONT = f"""
-WITH picked AS (
+_FRONT = f"""
     SELECT c.id, c.priority, c.open_slots
       FROM (SELECT id, priority, open_slots FROM labeling_comparison
              WHERE project_id = %(project)s AND open_slots > 0
              ORDER BY priority DESC, open_slots DESC, id LIMIT {{rows}}) AS front
       JOIN labeling_comparison c ON c.id = front.id
-     WHERE c.open_slots > 0 AND {_NOT_OWN}
+     WHERE c.open_slots > 0 AND {_NOT_OWN} {{unless}}
      ORDER BY front.priority DESC, front.open_slots DESC, front.id
      LIMIT 1
        FOR NO KEY UPDATE OF c SKIP LOCKED
+"""  # noqa: S608 - constants
+
+# Where nothing ordinary is left there is no gold either: whoever asks an empty queue again and
+# again would get gold alone, and know it. A withdrawal of the item waits for this lease.
+_PICK_MIXED = f"""
+WITH gold AS (
+    SELECT c.id, c.priority, c.open_slots
+      FROM (SELECT comparison_id, random() AS die FROM labeling_golditem
+             WHERE project_id = %(project)s AND state = 'active' ORDER BY die) AS drawn
+      JOIN labeling_comparison c ON c.id = drawn.comparison_id
+     WHERE c.state = 'gold' AND {_NOT_OWN}
+       AND EXISTS (SELECT 1 FROM labeling_comparison waiting
+                    WHERE waiting.project_id = %(project)s AND waiting.open_slots > 0)
+     ORDER BY drawn.die
+     LIMIT 1
+       FOR SHARE OF c SKIP LOCKED
+), front AS ({_FRONT.replace("{unless}", "AND NOT EXISTS (SELECT 1 FROM gold)")}), picked AS (
+    SELECT *, true AS is_gold FROM gold UNION ALL SELECT *, false FROM front
 )"""  # noqa: S608 - constants
 
 _PICK_BEHIND = f"""
@@ -51,10 +73,17 @@ WITH picked AS (
        FOR NO KEY UPDATE SKIP LOCKED
 )"""  # noqa: S608 - constants
 
-_LEASE = """, taken AS (
+_TAKE_SLOT = """, taken AS (
     UPDATE labeling_comparison c SET open_slots = c.open_slots - 1
       FROM picked WHERE c.id = picked.id RETURNING c.id
-), leased AS (
+)"""
+_TAKE_SLOT_BUT_OF_GOLD = """, slot AS (
+    UPDATE labeling_comparison c SET open_slots = c.open_slots - 1
+      FROM picked WHERE c.id = picked.id AND NOT picked.is_gold
+), taken AS (
+    SELECT id FROM picked
+)"""
+_LEASE = """, leased AS (
     INSERT INTO labeling_assignment
         (uid, comparison_id, annotator_id, state, seat, skip_reason, shown_order, leased_at,
          expires_at, guideline_id, flag_set_id)
@@ -78,16 +107,19 @@ _LEASE_PICKED = _LEASE + CARD_COLUMNS + _PLACE + CARD_JOINS
 
 
 @cache
-def _in_front(rows: int) -> str:
-    """Return the claim among that many first rows.
+def _in_front(rows: int, mixed: bool) -> str:
+    """Return the claim among that many first rows, or among gold before them.
 
     The number is no parameter: not knowing it, the server would plan the claim anew each time.
     """
-    return _PICK_IN_FRONT.format(rows=rows) + _LEASE_PICKED
+    if mixed:
+        return _PICK_MIXED.format(rows=rows) + _TAKE_SLOT_BUT_OF_GOLD + _LEASE_PICKED
+    picked = f"WITH picked AS ({_FRONT.format(rows=rows, unless='')})"
+    return picked + _TAKE_SLOT + _LEASE_PICKED
 
 
 def _behind(condition: str) -> str:
-    return _PICK_BEHIND.format(behind=condition) + _LEASE_PICKED
+    return _PICK_BEHIND.format(behind=condition) + _TAKE_SLOT + _LEASE_PICKED
 
 
 _FROM_THE_START = _behind("true")
@@ -121,14 +153,21 @@ class _Search:
 
 
 def claim(
-    *, annotator_id: int, project_id: int, lease_minutes: int, afresh: bool = False
+    *,
+    annotator_id: int,
+    project_id: int,
+    lease_minutes: int,
+    gold_share: float = 0.0,
+    afresh: bool = False,
 ) -> Card | None:
     """Lease the next comparison to an annotator who is locked and has a seat free.
 
+    With the probability `gold_share` it is a gold item, if there is one that they have not met.
     None when nothing is left for them. `afresh` forgets the last search.
     """
+    mixed = random.random() < gold_share  # noqa: S311 - a draw, not a secret
     values = {"annotator": annotator_id, "project": project_id, "minutes": lease_minutes}
-    card, _ = _claim(_in_front(FRONT), values)
+    card, _ = _claim(_in_front(FRONT, mixed), values)
     return card or _search(values, afresh)
 
 

@@ -64,6 +64,7 @@ WITH written AS (
                         THEN 'closed' ELSE c.state END
       FROM written
      WHERE c.id = written.comparison_id AND written.supersedes_id IS NULL AND NOT written.surplus
+       AND c.state <> 'gold'
 ), recorded AS (
     INSERT INTO labeling_auditevent
         (actor_id, project_id, verb, object_type, object_id, data, created_at)
@@ -138,6 +139,7 @@ def submit_and_claim(
         annotator_id=judged.annotator_id,
         project_id=judged.project_id,
         lease_minutes=judged.lease_minutes,
+        gold_share=judged.gold_share,
     )
 
 

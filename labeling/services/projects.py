@@ -33,6 +33,8 @@ SETTINGS = (
     "asks_demonstrations",
     "validation_share",
     "test_share",
+    "gold_share",
+    "shows_agreement",
 )
 # InstructGPT's metadata, the part that any project needs (Table 3 of the paper).
 DEFAULT_FLAGS = [
