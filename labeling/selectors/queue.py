@@ -36,6 +36,17 @@ class CardCandidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What the project asks of a judgement besides the order; flags are keys with their labels."""
+
+    strength_scale: int = 0
+    ratings: bool = False
+    confidence: bool = False
+    demonstrations: bool = False
+    flags: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """All that the ranking page shows of one assignment. It holds no row id and no model name."""
 
@@ -46,6 +57,7 @@ class Card:
     guideline_version: int
     draft: dict[str, Any] | None
     done_today: int
+    asked: Asked = Asked()
 
 
 # What a card is made of, from an assignment `a`: a stored one, or one that a claim has just made.
@@ -56,11 +68,14 @@ SELECT a.uid, a.expires_at, a.shown_order, a.draft, p.messages, p.html, g.versio
           FROM labeling_comparisoncandidate s JOIN labeling_candidate k ON k.id = s.candidate_id
          WHERE s.comparison_id = a.comparison_id),
        (SELECT count(*) FROM labeling_judgement j
-         WHERE j.annotator_id = a.annotator_id AND j.created_at >= %(today)s)
+         WHERE j.annotator_id = a.annotator_id AND j.created_at >= %(today)s),
+       o.strength_scale, o.asks_ratings, o.asks_confidence, o.asks_demonstrations, f.flags
 """
 CARD_JOINS = """
   JOIN labeling_comparison c ON c.id = a.comparison_id
   JOIN labeling_prompt p ON p.id = c.prompt_id
+  JOIN labeling_project o ON o.id = c.project_id
+  LEFT JOIN labeling_flagset f ON f.id = a.flag_set_id
   LEFT JOIN labeling_guideline g ON g.id = a.guideline_id
 """
 _CARD = CARD_COLUMNS + "FROM labeling_assignment a" + CARD_JOINS + "WHERE a.id = %(assignment)s"
@@ -80,7 +95,7 @@ def card_of(assignment_id: int) -> Card:
 
 def card_from(row: Sequence[Any]) -> Card:
     """Return the card that CARD_COLUMNS were selected for."""
-    uid, expires_at, order, draft, messages, html, version, slots, done = row
+    uid, expires_at, order, draft, messages, html, version, slots, done, *asked, flags = row
     order, draft, messages, html, slots = map(_loaded, (order, draft, messages, html, slots))
     return Card(
         assignment_uid=uid,
@@ -96,7 +111,15 @@ def card_from(row: Sequence[Any]) -> Card:
         guideline_version=version or 0,
         draft=draft,
         done_today=done,
+        asked=_asked(*asked, _loaded(flags) or []),
     )
+
+
+def _asked(
+    strength_scale: int, ratings: bool, confidence: bool, demonstrations: bool, flags: list[Any]
+) -> Asked:
+    labels = tuple((flag["key"], flag["label"]) for flag in flags) if ratings else ()
+    return Asked(strength_scale, ratings, confidence, demonstrations, labels)
 
 
 def _loaded(value: Any) -> Any:

@@ -6,7 +6,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.middleware.csrf import get_token
 from django.shortcuts import redirect, render
 from django.utils.cache import patch_vary_headers
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from labeling.exceptions import InvalidInput, NotFound, PrefloopError
@@ -23,6 +22,7 @@ from labeling.services.assignments import (
 from labeling.services.judgements import submit_and_claim
 from labeling.views.access import reader, signed_in, wants_piece
 from labeling.views.card import CardContext
+from labeling.views.compare_words import script_words
 
 
 def _project(slug: str) -> Project:
@@ -50,36 +50,11 @@ def _page(
         "done_today": done,
         "queue_size": queue_size(project),
         "guideline": Guideline.objects.filter(project=project).order_by("-version").first(),
-        "words": _words(),
+        "words": script_words(),
     }
     response = render(request, "labeling/compare.html", variables, status=status)
     patch_vary_headers(response, ["HX-Request"])
     return response
-
-
-def _words() -> dict[str, str]:
-    """Return the sentences that the page's script says, in the reader's language."""
-    return {
-        "card": _("New comparison: {count} replies."),
-        "placed": _("Reply {reply} placed at rank {rank}."),
-        "tied": _("Reply {reply} placed at rank {rank}, tied with {others}."),
-        "unplaced": _("Reply {reply} taken back: not placed."),
-        "missing": _("Not placed yet: {replies}."),
-        "ready": _("All placed. Press Enter to submit."),
-        "count": _("{placed} of {count} placed"),
-        "failed": _("Not saved (error {status}). Your ranking is kept: try again."),
-        "offline": _(
-            "Not sent: the server can't be reached. Your ranking is kept and will be sent again."
-        ),
-        "signed_out": _(
-            "You are signed out. Your ranking is kept: sign in in another tab, then press Enter."
-        ),
-        "lost": _(
-            "Your lease on this comparison has ended. You can still submit: the ranking is kept."
-        ),
-        "empty": _("Nothing is left to rank."),
-        "draft": _("Your unfinished ranking is back."),
-    }
 
 
 @require_GET

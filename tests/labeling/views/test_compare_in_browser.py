@@ -51,6 +51,7 @@ def _uid(page: "Page") -> str:
 
 def _next_card(page: "Page", uid: str) -> None:
     page.wait_for_selector(f'form.sheet:not([data-uid="{uid}"])')
+    page.wait_for_selector('.desk[data-unsent="0"]')  # the server has it
 
 
 def _stored(uid: str) -> list[list[int]]:
