@@ -10,7 +10,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from labeling.models import ImportBatch
-from labeling.services import assignments, exports, imports
+from labeling.services import assignments, exports, imports, writing
 
 LOST_AFTER = timedelta(minutes=10)
 
@@ -39,8 +39,8 @@ def write_export(export_id: int) -> None:
 
 @shared_task(name="labeling.tasks.expire_leases")
 def expire_leases() -> None:
-    """Return the slots of leases whose time is over."""
-    while assignments.expire_leases():
+    """Give back what is leased and whose time is over, to be ranked or to be written to."""
+    while assignments.expire_leases() or writing.expire_writing_leases():
         pass
 
 

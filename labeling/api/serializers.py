@@ -67,6 +67,8 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
             "asks_ratings",
             "asks_confidence",
             "asks_demonstrations",
+            "demonstrations_per_prompt",
+            "demonstration_tag",
             "validation_share",
             "test_share",
             "is_archived",

@@ -27,6 +27,7 @@ from labeling.models.prompts import (
     PromptGroup,
 )
 from labeling.models.snapshots import Export, Snapshot, SnapshotItem, SnapshotRedaction
+from labeling.models.writing import WritingAssignment
 
 __all__ = [
     "Annotator",
@@ -54,4 +55,5 @@ __all__ = [
     "SnapshotRedaction",
     "Tag",
     "User",
+    "WritingAssignment",
 ]

@@ -4,6 +4,7 @@ import secrets
 from typing import ClassVar
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
@@ -11,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 MAX_GOLD_SHARE = 0.5
 MIN_CANDIDATES, MAX_CANDIDATES = 2, 9
+MAX_DEMONSTRATIONS = 50
 
 
 class Role(models.TextChoices):
@@ -96,6 +98,18 @@ class Project(models.Model):
             "becomes a demonstration."
         ),
     )
+    demonstrations_per_prompt = models.PositiveSmallIntegerField(
+        _("replies to write for each prompt"),
+        default=0,
+        validators=[MaxValueValidator(MAX_DEMONSTRATIONS)],
+        help_text=_("How many people write a reply of their own to each prompt. 0: nobody."),
+    )
+    demonstration_tag = models.CharField(
+        _("write for this tag alone"),
+        max_length=60,
+        blank=True,
+        help_text=_("Empty: replies are written for all prompts."),
+    )
     validation_share = models.FloatField(
         _("validation share"),
         default=0.1,
@@ -148,6 +162,13 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Refuse a tag that no prompt could have: a slip would leave the writing queue empty."""
+        super().clean()
+        known = self.pk is not None and self.tags.filter(name=self.demonstration_tag).exists()
+        if self.demonstration_tag and not known:
+            raise ValidationError({"demonstration_tag": _("This project has no such tag yet.")})
 
 
 class Membership(models.Model):

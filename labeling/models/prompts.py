@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from labeling.models.projects import Annotator, Project, Tag
+from labeling.models.projects import Annotator, Guideline, Project, Tag
 
 
 class State(models.TextChoices):
@@ -59,6 +59,11 @@ class Prompt(models.Model):
     html = models.JSONField(default=list, help_text="one sanitized piece of HTML a message")
     renderer_version = models.CharField(max_length=40)
     state = models.CharField(max_length=16, choices=State.choices, default=State.ACTIVE)
+    writer_count = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        help_text="people who wrote a reply that counts, or hold the prompt to write one",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -79,6 +84,12 @@ class Prompt(models.Model):
             models.Index(fields=["project", "first_user_hash"], name="prompt_first_user"),
             models.Index(
                 fields=["project", "author_key"], condition=~Q(author_key=""), name="prompt_author"
+            ),
+            # The writing queue itself, in the order in which it is served.
+            models.Index(
+                fields=["project", "writer_count", "id"],
+                condition=Q(state="active"),
+                name="prompt_writing",
             ),
         ]
 
@@ -154,24 +165,64 @@ class CandidateSource(models.Model):
 
 
 class Demonstration(models.Model):
-    """A reply that was written, or approved, as an example to learn from."""
+    """A reply that was written, or approved, as an example to learn from.
+
+    Its text never changes (the database sees to it, see migration 0005): a correction is a new
+    demonstration that supersedes the old one, and what is not wanted is withdrawn by state.
+    """
 
     prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, related_name="demonstrations")
     annotator = models.ForeignKey(
         Annotator, null=True, on_delete=models.PROTECT, related_name="demonstrations"
     )
+    assignment = models.ForeignKey(
+        "labeling.WritingAssignment",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="demonstrations",
+        help_text="the lease under which it was written; none where it came in otherwise",
+    )
     messages = models.JSONField(help_text="the assistant's turn, as messages with content parts")
     content_hash = models.CharField(max_length=64)
     origin = models.CharField(max_length=16, default="import")
     state = models.CharField(max_length=16, choices=State.choices, default=State.ACTIVE)
+    active_ms = models.PositiveIntegerField(null=True, blank=True)
+    guideline = models.ForeignKey(
+        Guideline, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    supersedes = models.OneToOneField(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="superseded_by"
+    )
+    surplus = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="came when enough were written; kept, not counted",
+    )
+    idempotency_key = models.CharField(max_length=80, blank=True, default="", db_default="")
+    request_hash = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="sha256 of the submitted body",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        """The same reply may stand under a prompt once."""
+        """An import brings a reply once; two people may write the same one."""
 
         ordering: ClassVar = ["id"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["prompt", "content_hash"], name="demonstration_unique")
+            models.UniqueConstraint(
+                fields=["prompt", "content_hash"],
+                condition=Q(annotator=None),
+                name="demonstration_unique",
+            ),
+            models.UniqueConstraint(
+                fields=["annotator", "idempotency_key"],
+                condition=~Q(idempotency_key=""),
+                name="demonstration_key_unique",
+            ),
         ]
 
     def __str__(self) -> str:

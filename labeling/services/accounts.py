@@ -7,20 +7,20 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 
-from labeling.domain.content import content_hash, parse_reply
 from labeling.exceptions import InvalidInput, NotAllowed
 from labeling.models import (
     Annotator,
     Assignment,
     Candidate,
-    Demonstration,
     Export,
     Judgement,
     Snapshot,
     User,
 )
 from labeling.services import audit
+from labeling.services.demonstrations import erase_written
 from labeling.services.snapshots import redact_snapshots
+from labeling.services.written_replies import erase_candidates
 
 TOMBSTONE = "[erased at the writer's request]"
 
@@ -168,15 +168,8 @@ def _erase_texts(annotators: list[Annotator]) -> None:
     own = Assignment.objects.filter(annotator__in=annotators)
     own.exclude(skip_reason="").update(skip_reason=TOMBSTONE)
     own.filter(draft__isnull=False).update(draft=None)
-    for candidate in Candidate.objects.filter(written_by__in=annotators):
-        candidate.messages = parse_reply(TOMBSTONE, "tombstone")
-        candidate.html = f"<p>{TOMBSTONE}</p>"
-        candidate.content_hash = content_hash([{"erased": candidate.pk}])
-        candidate.save(update_fields=["messages", "html", "content_hash"])
-    for demonstration in Demonstration.objects.filter(annotator__in=annotators):
-        demonstration.messages = parse_reply(TOMBSTONE, "tombstone")
-        demonstration.content_hash = content_hash([{"erased": demonstration.pk}])
-        demonstration.save(update_fields=["messages", "content_hash"])
+    erase_candidates(annotators=annotators, tombstone=TOMBSTONE)
+    erase_written(annotators=annotators, tombstone=TOMBSTONE)
 
 
 def _withdraw_exports(snapshot: Snapshot) -> None:

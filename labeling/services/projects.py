@@ -31,6 +31,8 @@ SETTINGS = (
     "asks_ratings",
     "asks_confidence",
     "asks_demonstrations",
+    "demonstrations_per_prompt",
+    "demonstration_tag",
     "validation_share",
     "test_share",
     "gold_share",

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, Q
 from django.utils import timezone
 
 from labeling.domain.pairs import contradictions
@@ -13,6 +13,7 @@ from labeling.domain.records import to_line
 from labeling.domain.splits import split_of
 from labeling.exceptions import InvalidInput, NothingToFreeze
 from labeling.models import (
+    Annotator,
     Demonstration,
     Judgement,
     PreferencePair,
@@ -59,7 +60,7 @@ def freeze_snapshot(
     if kind == Snapshot.Kind.PREFERENCES:
         _take_judgements(snapshot, tags, annotator_kinds)
     else:
-        _take_demonstrations(snapshot, tags)
+        _take_demonstrations(snapshot, tags, annotator_kinds)
     snapshot.sha256 = hash_of(snapshot)
     snapshot.save()
     audit.record(
@@ -108,12 +109,23 @@ def _take_judgements(
     snapshot.counts["annotators"] = len({annotator for *_, annotator in found})
 
 
-def _take_demonstrations(snapshot: Snapshot, tags: Collection[str]) -> None:
+def _take_demonstrations(
+    snapshot: Snapshot, tags: Collection[str], annotator_kinds: Collection[str]
+) -> None:
     rows = Demonstration.objects.filter(prompt__project=snapshot.project)
     if tags:
         rows = rows.filter(prompt__tags__name__in=list(tags)).distinct()
-    active = rows.filter(state=State.ACTIVE, prompt__state=State.ACTIVE)
-    snapshot.drops = {"withdrawn": rows.count() - active.count()}
+    if annotator_kinds:
+        chosen = Q(annotator__kind__in=list(annotator_kinds))
+        if Annotator.Kind.IMPORTED in annotator_kinds:
+            chosen |= Q(annotator=None)  # a file's demonstrations tell nobody who wrote them
+        rows = rows.filter(chosen)
+    current = rows.filter(superseded_by=None)
+    active = current.filter(state=State.ACTIVE, prompt__state=State.ACTIVE)
+    snapshot.drops = {
+        "superseded by a correction": rows.count() - current.count(),
+        "withdrawn": current.count() - active.count(),
+    }
     labels = list(active.order_by("id").values_list("id", "prompt_id", "prompt__group__key"))
     _write_items(snapshot, "demonstration_id", labels)
 

@@ -55,6 +55,7 @@ def _settings(world: World) -> dict[str, Any]:
         "candidates_per_comparison": 4,
         "overlap": 1,
         "lease_minutes": 30,
+        "demonstrations_per_prompt": 0,
         "strength_scale": 0,
         "validation_share": 0.1,
         "test_share": 0.1,

@@ -104,6 +104,7 @@ def test_new_project_refuses_a_taken_short_name(world: World) -> None:
         "candidates_per_comparison": 4,
         "overlap": 1,
         "lease_minutes": 30,
+        "demonstrations_per_prompt": 0,
         "strength_scale": 0,
         "validation_share": 0.1,
         "test_share": 0.1,
