@@ -116,6 +116,11 @@ class FreezeForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         help_text=_("Labels by these alone. None chosen: by anybody."),
     )
+    include_gold = forms.BooleanField(
+        label=_("With gold items"),
+        required=False,
+        help_text=_("Judgements of comparisons with a known answer. As a rule they stay apart."),
+    )
     note = forms.CharField(label=_("Note"), max_length=200, required=False)
 
     def __init__(self, *args: Any, tags: list[str], **kwargs: Any) -> None:

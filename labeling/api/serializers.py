@@ -400,6 +400,7 @@ class FreezeInput(InputSerializer):
     annotator_kinds = serializers.ListField(
         child=serializers.ChoiceField(choices=Annotator.Kind.choices), default=list
     )
+    include_gold = serializers.BooleanField(default=False)
 
 
 class ExportInput(InputSerializer):

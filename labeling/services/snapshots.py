@@ -14,6 +14,7 @@ from labeling.domain.splits import split_of
 from labeling.exceptions import InvalidInput, NothingToFreeze
 from labeling.models import (
     Annotator,
+    Comparison,
     Demonstration,
     Judgement,
     PreferencePair,
@@ -40,9 +41,12 @@ def freeze_snapshot(
     note: str = "",
     tags: Collection[str] = (),
     annotator_kinds: Collection[str] = (),
+    include_gold: bool = False,
 ) -> Snapshot:
     """Freeze the project's labels of a kind, optionally only those of some tags or annotators.
 
+    Judgements on gold items are left out unless they are asked for: the answers by which people
+    are measured stay apart from what models learn.
     Raises NothingToFreeze where the selection holds no usable label.
     """
     if kind not in Snapshot.Kind.values:
@@ -54,11 +58,15 @@ def freeze_snapshot(
         number=(latest or 0) + 1,
         kind=kind,
         note=note,
-        selection={"tags": sorted(tags), "annotator_kinds": sorted(annotator_kinds)},
+        selection={
+            "tags": sorted(tags),
+            "annotator_kinds": sorted(annotator_kinds),
+            "include_gold": include_gold,
+        },
         created_by=actor,
     )
     if kind == Snapshot.Kind.PREFERENCES:
-        _take_judgements(snapshot, tags, annotator_kinds)
+        _take_judgements(snapshot, tags, annotator_kinds, include_gold)
     else:
         _take_demonstrations(snapshot, tags, annotator_kinds)
     snapshot.sha256 = hash_of(snapshot)
@@ -83,7 +91,10 @@ def hash_of(snapshot: Snapshot) -> str:
 
 
 def _take_judgements(
-    snapshot: Snapshot, tags: Collection[str], annotator_kinds: Collection[str]
+    snapshot: Snapshot,
+    tags: Collection[str],
+    annotator_kinds: Collection[str],
+    include_gold: bool,
 ) -> None:
     rows = Judgement.objects.filter(comparison__project=snapshot.project)
     if tags:
@@ -93,12 +104,14 @@ def _take_judgements(
     rows = rows.distinct()
     current = rows.filter(superseded_by=None)
     active = current.filter(comparison__prompt__state=State.ACTIVE)
-    usable = active.filter(verdict__in=_USABLE)
+    kept = active if include_gold else active.exclude(comparison__state=Comparison.State.GOLD)
+    usable = kept.filter(verdict__in=_USABLE)
     snapshot.drops = {
         "superseded by a revision": rows.count() - current.count(),
         "prompt withdrawn": current.count() - active.count(),
-        "all bad: no order": active.filter(verdict=Judgement.Verdict.BOTH_BAD).count(),
-        "can't be ranked": active.filter(verdict=Judgement.Verdict.UNRANKABLE).count(),
+        "gold item: kept apart": active.count() - kept.count(),
+        "all bad: no order": kept.filter(verdict=Judgement.Verdict.BOTH_BAD).count(),
+        "can't be ranked": kept.filter(verdict=Judgement.Verdict.UNRANKABLE).count(),
     }
     found = usable.order_by("id").values_list(
         "id", "comparison__prompt_id", "comparison__prompt__group__key", "annotator_id"

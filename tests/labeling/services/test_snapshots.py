@@ -11,6 +11,7 @@ from labeling.models import Export, Judgement, Project, Prompt, Snapshot
 from labeling.selectors.snapshots import demonstration_rows, kway_rows, preference_rows
 from labeling.services.assignments import claim_next
 from labeling.services.exports import request_export, rows_of, write_export, write_file
+from labeling.services.gold import set_gold, withdraw_gold
 from labeling.services.judgements import Submission, revise_judgement, submit_judgement
 from labeling.services.snapshots import freeze_snapshot
 from tests.factories import make_comparison, make_member, make_project, owner_of
@@ -219,3 +220,26 @@ def test_real_rankings_export_and_import_to_equal_rows(shared_data: Path, tmp_pa
     take(elsewhere, (tmp_path / "rows.jsonl").read_text().splitlines())
     assert list(kway_rows(freeze(elsewhere))) == list(kway_rows(snapshot))
     assert snapshot.counts["labels"] == 212
+
+
+def test_freeze_snapshot_keeps_gold_apart_unless_it_is_asked_for() -> None:
+    """Of three judgements, one is of a gold item; it is counted once, not again by its verdict."""
+    project = judged_project(("ranked", "ranked", "both_bad"))
+    items = project.comparisons.order_by("id")
+    set_gold(actor=owner_of(project), comparison=items[0], tiers=[[0], [1], [2], [3]])
+    set_gold(actor=owner_of(project), comparison=items[2], tiers=[[0], [1], [2], [3]])
+    apart, whole = freeze(project), freeze(project, include_gold=True)
+    assert [item.judgement.comparison for item in apart.items.all()] == [items[1]]
+    assert (apart.drops["gold item: kept apart"], apart.drops["all bad: no order"]) == (2, 0)
+    assert (whole.drops["gold item: kept apart"], whole.drops["all bad: no order"]) == (0, 1)
+    assert (whole.counts["labels"], whole.selection["include_gold"]) == (2, True)
+
+
+def test_freeze_snapshot_takes_what_is_gold_no_more() -> None:
+    project = judged_project(("ranked",))
+    comparison = project.comparisons.get()
+    set_gold(actor=owner_of(project), comparison=comparison, tiers=[[0], [1], [2], [3]])
+    with pytest.raises(NothingToFreeze):
+        freeze(project)
+    withdraw_gold(actor=owner_of(project), comparison=comparison)
+    assert freeze(project).counts["labels"] == 1

@@ -59,6 +59,7 @@ def _settings(world: World) -> dict[str, Any]:
         "strength_scale": 0,
         "validation_share": 0.1,
         "test_share": 0.1,
+        "gold_share": 0.1,
     }
 
 

@@ -108,6 +108,7 @@ def test_new_project_refuses_a_taken_short_name(world: World) -> None:
         "strength_scale": 0,
         "validation_share": 0.1,
         "test_share": 0.1,
+        "gold_share": 0.1,
     }
     response = world.client("admin").post(world.url("project_new"), data)
     assert response.status_code == 422
