@@ -69,7 +69,7 @@ def test_guidelines_are_published_and_read_by_version(client_for: ClientFor) -> 
     url = f"/api/v1/projects/{project.slug}/guidelines/"
     made = client.post(url, data={"text": "*Be fair.*"}, format="json")
     assert (made.status_code, made.json()["version"]) == (201, 2)
-    assert made.json()["html"] == "<p><em>Be fair.</em></p>\n"
+    assert made.json()["html"] == '<p dir="auto"><em>Be fair.</em></p>\n'
     assert [row["version"] for row in client.get(url).json()["results"]] == [2, 1]
     assert client.get(f"{url}2/").json() == made.json()
     assert client.get(f"{url}3/").status_code == 404
