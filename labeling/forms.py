@@ -1,6 +1,5 @@
 """What people type: one form a page, and the ranking that the compare page sends."""
 
-import json
 from typing import Any
 
 from django import forms
@@ -8,13 +7,16 @@ from django.conf import settings
 from django.contrib.auth.password_validation import password_validators_help_text_html
 from django.forms.models import fields_for_model
 from django.http import QueryDict
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from labeling.domain.fields import RecordError, load_list
 from labeling.exceptions import InvalidInput, PrefloopError
-from labeling.models import Annotator, Export, Project, Role, Snapshot, User
+from labeling.models import Annotator, Export, Judgement, Project, Role, Snapshot, User
 from labeling.models.accounts import validate_time_zone
 from labeling.services.judgements import Submission
 from labeling.services.projects import SETTINGS
+from labeling.services.submissions import OWN
 
 MAX_CANDIDATES = 9
 
@@ -218,36 +220,69 @@ def _number(data: QueryDict, name: str) -> int | None:
         return int(text)
     except ValueError:
         raise InvalidInput(
-            "A number was expected.", errors={name: [f"{text[:20]!r} is no whole number."]}
+            gettext("A number was expected."), errors={name: [f"{text[:20]!r} is no whole number."]}
         ) from None
+
+
+def _text(data: QueryDict, name: str) -> str:
+    """Return a field's text; forms send CR LF where a line ends."""
+    return data.get(name, "").replace("\r\n", "\n")
 
 
 def _events(data: QueryDict) -> list[Any]:
     try:
-        events = json.loads(data.get("events") or "[]")
-    except ValueError:
-        events = None
-    if not isinstance(events, list):
-        raise InvalidInput("The event log is damaged.", errors={"events": ["No JSON list."]})
-    return events
+        return load_list(data.get("events") or "[]", "events")
+    except RecordError as error:
+        raise InvalidInput(
+            gettext("The event log is damaged."), errors={"events": [str(error)]}
+        ) from None
+
+
+def _tiers(data: QueryDict) -> list[list[int]]:
+    """Return the positions by their ranks; what was given no rank is left out."""
+    tiers: dict[int, list[int]] = {}
+    places = [(position, f"rank-{position}") for position in range(MAX_CANDIDATES)]
+    for place, name in [*places, (OWN, "rank-own")]:
+        rank = _number(data, name)
+        if rank is not None:
+            tiers.setdefault(rank, []).append(place)
+    return [tiers[rank] for rank in sorted(tiers)]
+
+
+def _ratings(data: QueryDict) -> dict[str, Any]:
+    """Return what was said of each position: boxes left empty mean no, where a quality was told."""
+    ratings = {}
+    for position in range(MAX_CANDIDATES):
+        quality = _number(data, f"quality-{position}")
+        flags = data.getlist(f"flag-{position}")
+        if quality is not None:
+            ratings[str(position)] = {"quality": quality, "flags": flags}
+        elif flags:
+            ratings[str(position)] = {"flags": flags}
+    return ratings
 
 
 def submission_of(data: QueryDict) -> Submission:
-    """Return the ranking that a page sent: `rank-<position>` holds a rank from 1, equal ranks tie.
+    """Return what a page sent: `rank-<position>` holds a rank from 1, equal ranks tie.
 
-    Nothing counts as placed but what was given a rank; the service refuses what is left out.
-    Raises InvalidInput, naming the field.
+    Nothing counts as placed but what was given a rank; the service refuses what is left out. A
+    strength is left out where no reply is better: a choice that was made can't be unmade in a
+    form. Raises InvalidInput, naming the field.
     """
-    tiers: dict[int, list[int]] = {}
-    for position in range(MAX_CANDIDATES):
-        rank = _number(data, f"rank-{position}")
-        if rank is not None:
-            tiers.setdefault(rank, []).append(position)
+    tiers = _tiers(data)
+    verdict = data.get("verdict") or Judgement.Verdict.RANKED
+    strength = _number(data, "strength")
+    level = not tiers or any({0, 1} <= set(tier) for tier in tiers)
     return Submission(
-        verdict=data.get("verdict") or "ranked",
-        tiers=[tiers[rank] for rank in sorted(tiers)],
+        verdict=verdict,
+        tiers=tiers,
         touched=bool(tiers),
-        comment=data.get("comment", ""),
+        strength=strength if verdict == Judgement.Verdict.RANKED and not level else None,
+        confidence=_number(data, "confidence"),
+        comment=_text(data, "comment"),
+        ratings=_ratings(data),
+        unrankable_reason=_text(data, "unrankable_reason"),
+        own_text=_text(data, "own_text"),
         active_ms=_number(data, "active_ms"),
         events=_events(data),
     )

@@ -24,19 +24,39 @@ def load_object(line: str) -> dict[str, Any]:
 
     Raises RecordError.
     """
+    value = _loaded(line)
+    if not isinstance(value, dict):
+        raise RecordError("line", "must be one JSON object.")
+    for name, part in value.items():
+        _check_storable(part, name)
+    return value
+
+
+def load_list(text: str, name: str) -> list[Any]:
+    """Return a JSON list, of which a database can keep every text and number.
+
+    Raises RecordError, which names the field.
+    """
     try:
-        value = json.loads(line, parse_constant=_no_number, parse_float=_finite)
+        value = _loaded(text)
+    except RecordError as error:
+        raise RecordError(name, str(error).partition(": ")[2]) from None
+    if not isinstance(value, list):
+        raise RecordError(name, "must be a JSON list.")
+    _check_storable(value, name)
+    return value
+
+
+def _loaded(line: str) -> Any:
+    """Return the value of a JSON text, whose numbers are all finite; raise RecordError."""
+    try:
+        return json.loads(line, parse_constant=_no_number, parse_float=_finite)
     except json.JSONDecodeError as error:
         raise RecordError("line", f"is no JSON: {error.msg} at column {error.colno}.") from None
     except RecursionError:
         raise RecordError("line", "is nested too deeply.") from None
     except ValueError as error:
         raise RecordError("line", str(error)) from None
-    if not isinstance(value, dict):
-        raise RecordError("line", "must be one JSON object.")
-    for name, part in value.items():
-        _check_storable(part, name)
-    return value
 
 
 def _no_number(name: str) -> None:

@@ -8,6 +8,7 @@ A line of an import holds `prompt` and one of `responses`, `ranked_responses`, `
 
 with, optionally, `external_id`, `author` (the key by which data is split) and `tags`. An export
 adds who judged, when and how (`JudgementRecord`), under names that an import understands again.
+A reply that the annotator wrote while judging stands last and says `"written": true`.
 """
 
 import json
@@ -63,11 +64,15 @@ class Source:
 
 @dataclass(frozen=True)
 class Reply:
-    """One distinct reply with all its sources; `rank` is None where nothing is ranked."""
+    """One distinct reply with all its sources; `rank` is None where nothing is ranked.
+
+    A reply that was written while judging has no source but the annotator.
+    """
 
     messages: list[Message]
     sources: tuple[Source, ...]
     rank: float | None = None
+    written: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,16 @@ class Record:
     author: str = ""
     tags: tuple[str, ...] = ()
     judgement: JudgementRecord | None = None
+
+    @property
+    def shown(self) -> tuple[Reply, ...]:
+        """The replies that were there to be judged: all but one that was written meanwhile."""
+        return tuple(reply for reply in self.replies if not reply.written)
+
+    @property
+    def written(self) -> Reply | None:
+        """The reply that the annotator wrote, None where there is none."""
+        return next((reply for reply in self.replies if reply.written), None)
 
     @property
     def tiers(self) -> Tiers:
@@ -154,18 +169,22 @@ def _replies_of(value: dict[str, Any]) -> tuple[tuple[Reply, ...], JudgementReco
         return replies, _judgement(value, "ranked", replies)
     replies = _distinct(list_of(value, "responses"), "responses", ranked=False)
     if value.get("verdict") is None:
+        if any(reply.written for reply in replies):
+            raise RecordError("responses", "`written` is said of a reply in a judgement alone.")
         return replies, None
     _check_count(replies, "responses")
     return replies, _judgement(value, "", replies)
 
 
 def _check_count(replies: tuple[Reply, ...], name: str) -> None:
-    if not MIN_RANKED <= len(replies) <= MAX_RANKED:
+    shown = sum(not reply.written for reply in replies)
+    if not MIN_RANKED <= shown <= MAX_RANKED:
         raise RecordError(
             name,
-            f"holds {len(replies)} distinct replies: a judgement is about "
-            f"{MIN_RANKED} to {MAX_RANKED}.",
+            f"holds {shown} distinct replies: a judgement is about {MIN_RANKED} to {MAX_RANKED}.",
         )
+    if any(reply.written for reply in replies[:-1]):
+        raise RecordError(name, "a written reply stands last, and there is one at most.")
 
 
 def _distinct(items: list[Any], name: str, *, ranked: bool) -> tuple[Reply, ...]:
@@ -179,6 +198,8 @@ def _distinct(items: list[Any], name: str, *, ranked: bool) -> tuple[Reply, ...]
             first = found[key]
             if first.rank != reply.rank:
                 raise RecordError(where, "is the same text as an earlier reply with another rank.")
+            if reply.written:
+                raise RecordError(where, "is the same text as an earlier reply, and yet written.")
             reply = Reply(first.messages, first.sources + reply.sources, first.rank)
         found[key] = reply
     return tuple(found.values())
@@ -192,9 +213,21 @@ def _reply(item: Any, where: str, *, ranked: bool) -> Reply:
     if "text" not in item and "messages" not in item:
         raise RecordError(where, "needs the field `text`.")
     rank = _rank(item, where) if ranked else None
+    if _is_written(item, where):
+        messages = parse_reply(item.get("messages", item.get("text")), where)
+        return Reply(messages, (), rank, written=True)
     sources = [_source(item, where)]
     sources += [_source(other, where) for other in list_of(item, "other_sources")]
     return Reply(parse_reply(item.get("messages", item.get("text")), where), tuple(sources), rank)
+
+
+def _is_written(item: dict[str, Any], where: str) -> bool:
+    written = item.get("written", False)
+    if not isinstance(written, bool):
+        raise RecordError(f"{where}.written", "must be true or false.")
+    if written and any(item.get(name) for name in ("model", "sampling", "other_sources")):
+        raise RecordError(f"{where}.written", "is said of a person's reply: no model made it.")
+    return written
 
 
 def _rank(item: dict[str, Any], where: str) -> float:
@@ -229,7 +262,7 @@ def _judgement(
         confidence=number_of(value, "confidence", MAX_SMALL),
         comment=text_field(value, "comment", 20_000),
         ratings=object_of(value, "ratings"),
-        shown_order=_shown_order(value, len(replies)),
+        shown_order=_shown_order(value, sum(not reply.written for reply in replies)),
         active_ms=number_of(value, "active_ms", MAX_NUMBER),
         guideline_version=number_of(value, "guideline_version", MAX_NUMBER),
         created_at=moment_of(value, "created_at"),
@@ -303,11 +336,12 @@ def _turn(messages: list[Message]) -> str | list[dict[str, Any]]:
 
 def _reply_row(reply: Reply) -> dict[str, Any]:
     first, *others = reply.sources or (Source(),)
-    row: dict[str, Any] = {
-        "text": reply_text(reply.messages),
-        "model": first.model,
-        "sampling": dict(first.sampling),
-    }
+    row: dict[str, Any] = {"text": reply_text(reply.messages)}
+    row |= (
+        {"written": True}
+        if reply.written
+        else {"model": first.model, "sampling": dict(first.sampling)}
+    )
     turn = _turn(reply.messages)
     if not isinstance(turn, str):
         row["messages"] = turn

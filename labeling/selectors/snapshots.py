@@ -26,7 +26,9 @@ def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
 
 def _judgements(snapshot: Snapshot) -> Iterator[tuple[str, Judgement]]:
     """Yield (split, judgement) in the frozen order; a batch takes a fixed number of reads."""
-    rows = Judgement.objects.select_related("annotator", "comparison__prompt", "guideline")
+    rows = Judgement.objects.select_related(
+        "annotator", "comparison__prompt", "guideline", "written_candidate"
+    )
     rows = rows.prefetch_related(
         "comparison__prompt__tags", "comparison__slots__candidate__sources", "pairs"
     )
@@ -49,18 +51,26 @@ def _items(snapshot: Snapshot, column: str) -> Iterator[tuple[str, int]]:
 
 
 def record_of(judgement: Judgement) -> Record:
-    """Return a judgement as a K-way record: replies in the order of slots, then how it was made."""
+    """Return a judgement as a K-way record: replies in the order of slots, then how it was made.
+
+    A reply that was written while judging stands behind the slots.
+    """
     ranks = ranks_from_tiers(judgement.tiers)
     prompt = judgement.comparison.prompt
+    slots = list(judgement.comparison.slots.all())
+    replies = [
+        Reply(slot.candidate.messages, _sources(slot.candidate), ranks.get(slot.slot))
+        for slot in slots
+    ]
+    if judgement.written_candidate is not None:
+        written = judgement.written_candidate.messages
+        replies.append(Reply(written, (), ranks.get(len(slots)), written=True))
     return Record(
         prompt=prompt.messages,
         external_id=prompt.external_id,
         author=prompt.author_key,
         tags=tuple(tag.name for tag in prompt.tags.all()),
-        replies=tuple(
-            Reply(slot.candidate.messages, _sources(slot.candidate), ranks.get(slot.slot))
-            for slot in judgement.comparison.slots.all()
-        ),
+        replies=tuple(replies),
         judgement=_judgement_record(judgement),
     )
 
@@ -106,7 +116,10 @@ def preference_rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
 
 def _pair_rows(split: str, judgement: Judgement) -> Iterator[dict[str, Any]]:
     slots = judgement.comparison.slots.all()
-    texts = {slot.candidate_id: plain_messages(slot.candidate.messages) for slot in slots}
+    candidates = [slot.candidate for slot in slots]
+    if judgement.written_candidate is not None:
+        candidates.append(judgement.written_candidate)
+    texts = {candidate.pk: plain_messages(candidate.messages) for candidate in candidates}
     prompt = judgement.comparison.prompt
     for pair in sorted(judgement.pairs.all(), key=lambda p: p.pk):
         yield {

@@ -18,7 +18,7 @@ from django.utils import timezone
 from labeling.exceptions import AssignmentEnded, InvalidInput, NotAllowed, NotFound
 from labeling.models import Annotator, Assignment, Comparison, Project, Role, User
 from labeling.permissions import require, require_role
-from labeling.selectors.queue import Card, card_of
+from labeling.selectors.queue import Asked, Card, card_of
 from labeling.services import audit
 from labeling.services.claims import claim
 from labeling.services.projects import annotator_of
@@ -29,10 +29,12 @@ _NOT_OWN = "There is no such assignment, or it is not yours."
 # All that a submit asks before it writes. OF names the locks in the order in which they are taken.
 _LOCK = """
 SELECT a.id, a.state, a.comparison_id, a.annotator_id, a.guideline_id, a.flag_set_id,
-       p.id, p.lease_minutes, p.gold_share, p.is_archived, a.shown_order, m.role
+       p.id, p.lease_minutes, p.gold_share, p.is_archived, a.shown_order, p.strength_scale,
+       p.asks_ratings, p.asks_confidence, p.asks_demonstrations, f.flags, m.role
   FROM labeling_assignment a
   JOIN labeling_annotator n ON n.id = a.annotator_id
   JOIN labeling_project p ON p.id = n.project_id
+  LEFT JOIN labeling_flagset f ON f.id = a.flag_set_id
   LEFT JOIN labeling_membership m ON m.project_id = n.project_id AND m.user_id = n.user_id
  WHERE a.uid = %s AND n.user_id = %s
    FOR UPDATE OF n, a
@@ -73,6 +75,7 @@ class LockedAssignment:
     gold_share: float
     is_archived: bool
     shown_order: list[int]
+    asked: Asked
 
 
 def lock_annotator(*, actor: User, project: Project) -> Annotator:
@@ -181,9 +184,11 @@ def lock_assignment(*, actor: User, assignment_uid: UUID) -> LockedAssignment:
         row = cursor.fetchone()
     if row is None:
         raise NotFound(_NOT_OWN)
-    *columns, shown_order, role = row
+    *columns, shown_order, strength, ratings, confidence, demonstrations, flags, role = row
     require_role(actor, "judgement.make", Role(role) if role else None)
-    return LockedAssignment(*[*columns, json.loads(shown_order)])
+    labelled = tuple((flag["key"], flag["label"]) for flag in json.loads(flags or "[]"))
+    asked = Asked(strength, ratings, confidence, demonstrations, labelled)
+    return LockedAssignment(*[*columns, json.loads(shown_order), asked])
 
 
 @transaction.atomic

@@ -25,6 +25,7 @@ from labeling.models import (
 )
 from labeling.services import comparisons
 from labeling.services.projects import named_annotator
+from labeling.services.written_replies import keep_imported_replies
 
 BATCH = 1000
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "prefloop:import")
@@ -51,25 +52,27 @@ def write_judgements(
         Judgement.objects.filter(project=project, uid__in=list(uids)).values_list("uid", flat=True)
     )
     fresh = {uid: row for uid, row in uids.items() if uid not in known}
-    groups = {
+    ranked = {
         uid: [candidates[(prompt.pk, content_hash(r.messages))] for r in line.record.replies]
         for uid, (prompt, line) in fresh.items()
     }
+    groups = {uid: ranked[uid][: len(line.record.shown)] for uid, (_, line) in fresh.items()}
     comparison_of = _judged_comparisons(batch, project, fresh, groups)
     annotators = _imported_annotators(batch, project, fresh)
     judgements = Judgement.objects.bulk_create(
         [
-            _judgement(batch, uid, line, comparison_of[uid], annotators)
+            _judgement(batch, uid, line, comparison_of[uid], annotators, ranked[uid])
             for uid, (_, line) in fresh.items()
         ],
         batch_size=BATCH,
     )
+    keep_imported_replies(judgements=[j for j in judgements if j.written_candidate is not None])
     PreferencePair.objects.bulk_create(
         [
             PreferencePair(
                 judgement=judgement,
-                chosen=groups[judgement.uid][pair.chosen],
-                rejected=groups[judgement.uid][pair.rejected],
+                chosen=ranked[judgement.uid][pair.chosen],
+                rejected=ranked[judgement.uid][pair.rejected],
                 rank_gap=pair.rank_gap,
                 is_tie=pair.is_tie,
             )
@@ -187,6 +190,7 @@ def _judgement(
     line: Line,
     comparison: Comparison,
     annotators: dict[str, Annotator],
+    ranked: list[Candidate],
 ) -> Judgement:
     said = line.record.judgement
     assert said is not None  # noqa: S101 - only judged lines come here
@@ -202,6 +206,7 @@ def _judgement(
         confidence=said.confidence,
         comment=said.comment,
         ratings=dict(said.ratings),
+        written_candidate=ranked[-1] if line.record.written else None,
         shown_order=list(said.shown_order),
         active_ms=said.active_ms,
         origin=Judgement.Origin.IMPORT,

@@ -224,9 +224,14 @@ def _count_lines(
 def _sources(
     rows: list[tuple[Prompt, Record]], candidates: dict[tuple[int, str], Candidate]
 ) -> list[tuple[Candidate, Source]]:
+    """Return each source of each reply; lines that judge one comparison tell of the same ones."""
+    told: dict[Any, tuple[Prompt, Record]] = {}
+    for number, (prompt, record) in enumerate(rows):
+        comparison = record.judgement.comparison_id if record.judgement else None
+        told.setdefault(comparison or number, (prompt, record))
     return [
         (candidates[(prompt.pk, content_hash(reply.messages))], source)
-        for prompt, record in rows
+        for prompt, record in told.values()
         for reply in record.replies
         for source in reply.sources
     ]

@@ -17,10 +17,9 @@ from labeling.exceptions import (
     InvalidInput,
     NotFound,
 )
-from labeling.models import Assignment, Comparison, Judgement, Project, User
-from labeling.permissions import require
-from labeling.selectors.queue import Card
-from labeling.services import assignments
+from labeling.models import Assignment, Candidate, Comparison, Judgement, Project, User
+from labeling.selectors.queue import Asked, Card
+from labeling.services import assignments, written_replies
 from labeling.services.assignments import LockedAssignment
 from labeling.services.submissions import CheckedSubmission, Submission, check_submission
 
@@ -29,30 +28,33 @@ __all__ = ["Submission", "revise_judgement", "submit_and_claim", "submit_judgeme
 # All that a judgement entails in one statement: a step's cost is mostly its round trips, and what
 # belongs together can't come apart. Every part hangs on `written`, which is empty when the
 # idempotency key was used before. A comparison closes with the judgement that meets its overlap.
+# The slot behind the comparison's own is the reply that the annotator wrote.
 _WRITE = """
 WITH written AS (
     INSERT INTO labeling_judgement
         (uid, project_id, comparison_id, annotator_id, assignment_id, verdict, tiers,
-         unrankable_reason, strength, confidence, comment, ratings, flag_set_id, shown_order,
-         active_ms, events, guideline_id, supersedes_id, origin, surplus, provenance,
-         idempotency_key, request_hash, created_at)
+         unrankable_reason, strength, confidence, comment, ratings, flag_set_id,
+         written_candidate_id, shown_order, active_ms, events, guideline_id, supersedes_id, origin,
+         surplus, provenance, idempotency_key, request_hash, created_at)
     VALUES
         (%(uid)s, %(project_id)s, %(comparison_id)s, %(annotator_id)s, %(assignment_id)s,
          %(verdict)s, %(tiers)s, %(unrankable_reason)s, %(strength)s, %(confidence)s, %(comment)s,
-         %(ratings)s, %(flag_set_id)s, %(shown_order)s, %(active_ms)s, %(events)s,
-         %(guideline_id)s, %(supersedes_id)s, %(origin)s, %(surplus)s, %(provenance)s,
+         %(ratings)s, %(flag_set_id)s, %(written_candidate_id)s, %(shown_order)s, %(active_ms)s,
+         %(events)s, %(guideline_id)s, %(supersedes_id)s, %(origin)s, %(surplus)s, %(provenance)s,
          %(idempotency_key)s, %(request_hash)s, %(created_at)s)
     ON CONFLICT (annotator_id, idempotency_key) DO NOTHING
     RETURNING id, comparison_id, assignment_id, supersedes_id, surplus, created_at
 ), paired AS (
     INSERT INTO labeling_preferencepair (judgement_id, chosen_id, rejected_id, rank_gap, is_tie)
-    SELECT written.id, chosen.candidate_id, rejected.candidate_id, pair.rank_gap, pair.rank_gap = 0
+    SELECT written.id, coalesce(chosen.candidate_id, %(written_candidate_id)s),
+           coalesce(rejected.candidate_id, %(written_candidate_id)s),
+           pair.rank_gap, pair.rank_gap = 0
       FROM written
       CROSS JOIN unnest(%(chosen)s::int[], %(rejected)s::int[], %(rank_gaps)s::int[])
                  AS pair (chosen, rejected, rank_gap)
-      JOIN labeling_comparisoncandidate chosen
+      LEFT JOIN labeling_comparisoncandidate chosen
         ON chosen.comparison_id = written.comparison_id AND chosen.slot = pair.chosen
-      JOIN labeling_comparisoncandidate rejected
+      LEFT JOIN labeling_comparisoncandidate rejected
         ON rejected.comparison_id = written.comparison_id AND rejected.slot = pair.rejected
 ), ended AS (
     UPDATE labeling_assignment a SET state = 'judged', ended_at = written.created_at
@@ -75,6 +77,17 @@ WITH written AS (
 SELECT id FROM written
 """
 _JSON = ("tiers", "ratings", "shown_order", "events", "provenance")
+# A revision is of the same card, and counts as the judgement did that it supersedes.
+_KEPT = (
+    "project_id",
+    "comparison_id",
+    "annotator_id",
+    "assignment_id",
+    "flag_set_id",
+    "guideline_id",
+    "shown_order",
+    "surplus",
+)
 _ENDED = "This comparison was already judged or skipped. Revise it instead."
 
 
@@ -144,15 +157,15 @@ def submit_and_claim(
 
 
 def _submit(actor: User, uid: UUID, submission: Submission, key: str, origin: str) -> _Submitted:
-    if not key or len(key) > 80:
-        raise InvalidInput(
-            "Give an idempotency key.", errors={"idempotency_key": ["1 to 80 characters."]}
-        )
+    _check_key(key)
     fingerprint = submission.fingerprint(uid)
     assignment = assignments.lock_assignment(actor=actor, assignment_uid=uid)
     if assignment.state in {Assignment.State.JUDGED, Assignment.State.SKIPPED}:
         return _Submitted(_repeated(assignment.annotator_id, key, fingerprint), False, assignment)
-    checked = check_submission(submission, assignment.shown_order)
+    complete = origin == Judgement.Origin.BROWSER
+    checked = check_submission(
+        submission, assignment.shown_order, assignment.asked, complete=complete
+    )
     held = assignment.state == Assignment.State.LEASED
     has_slot = held or assignments.drop_newer_lease(assignment=assignment)
     judgement = Judgement(
@@ -164,12 +177,21 @@ def _submit(actor: User, uid: UUID, submission: Submission, key: str, origin: st
         guideline_id=assignment.guideline_id,
         shown_order=assignment.shown_order,
         surplus=not has_slot and not _take_slot(assignment.comparison_id),
+        written_candidate=_written(assignment, checked),
         **_said(submission, checked),
         **{"origin": origin, "idempotency_key": key, "request_hash": fingerprint},
     )
     if not _write(actor, judgement):
         return _Submitted(_repeated(assignment.annotator_id, key, fingerprint), False, assignment)
+    written_replies.keep_demonstration(judgement=judgement)
     return _Submitted(judgement, held, assignment)
+
+
+def _check_key(key: str) -> None:
+    if not 1 <= len(key) <= 80:
+        raise InvalidInput(
+            "Give an idempotency key.", errors={"idempotency_key": ["1 to 80 characters."]}
+        )
 
 
 def _repeated(annotator_id: int, key: str, fingerprint: str) -> Judgement:
@@ -193,13 +215,24 @@ def _take_slot(comparison_id: int) -> bool:
     )
 
 
+def _written(judged: LockedAssignment | Judgement, checked: CheckedSubmission) -> Candidate | None:
+    """Return the written reply as a candidate, None where none was written."""
+    if not checked.own_text:
+        return None
+    return written_replies.keep_candidate(
+        annotator_id=judged.annotator_id,
+        comparison_id=judged.comparison_id,
+        text=checked.own_text,
+    )
+
+
 def _said(submission: Submission, checked: CheckedSubmission) -> dict[str, Any]:
     """Return the fields of a judgement that come from what was said."""
     return {
         "verdict": checked.verdict,
         "tiers": checked.tiers,
         "ratings": checked.ratings,
-        "unrankable_reason": submission.unrankable_reason.strip()[:500],
+        "unrankable_reason": submission.unrankable_reason.strip(),
         "strength": submission.strength,
         "confidence": submission.confidence,
         "comment": submission.comment,
@@ -252,33 +285,45 @@ def revise_judgement(
 
     Raises NotFound for anybody else's and Conflict where it was superseded before.
     """
+    _check_key(idempotency_key)
     old = (
-        Judgement.objects.select_related("annotator__project", "assignment")
+        Judgement.objects.select_related(
+            "annotator__project", "assignment", "flag_set", "written_candidate"
+        )
         .filter(uid=judgement_uid, annotator__user=actor)
         .first()
     )
     if old is None or old.assignment is None:
         raise NotFound("There is no such judgement, or it is not yours.")
-    require(actor, "judgement.make", old.annotator.project)
     assignments.lock_annotator(actor=actor, project=old.annotator.project)
     fingerprint = submission.fingerprint(judgement_uid)
     if Judgement.objects.filter(annotator=old.annotator, idempotency_key=idempotency_key).exists():
         return _repeated(old.annotator_id, idempotency_key, fingerprint)
     if Judgement.objects.filter(supersedes=old).exists():
         raise Conflict("This judgement was already revised. Revise the newer one.")
+    complete = origin == Judgement.Origin.BROWSER
+    checked = check_submission(submission, old.shown_order, _asked_of(old), complete=complete)
     judgement = Judgement(
-        project_id=old.project_id,
-        comparison_id=old.comparison_id,
-        annotator_id=old.annotator_id,
-        assignment_id=old.assignment_id,
-        flag_set_id=old.flag_set_id,
-        guideline_id=old.guideline_id,
-        shown_order=old.shown_order,
-        surplus=old.surplus,
+        **{name: getattr(old, name) for name in _KEPT},
         supersedes=old,
-        **_said(submission, check_submission(submission, old.shown_order)),
+        written_candidate=_written(old, checked),
+        **_said(submission, checked),
         **{"origin": origin, "idempotency_key": idempotency_key, "request_hash": fingerprint},
     )
     if not _write(actor, judgement):
         return _repeated(old.annotator_id, idempotency_key, fingerprint)
+    written_replies.keep_demonstration(judgement=judgement)
     return judgement
+
+
+def _asked_of(judgement: Judgement) -> Asked:
+    """Return what the project asks today, with the flags that the judgement was made with."""
+    project = judgement.annotator.project
+    flags = judgement.flag_set.flags if judgement.flag_set else []
+    return Asked(
+        project.strength_scale,
+        project.asks_ratings,
+        project.asks_confidence,
+        project.asks_demonstrations,
+        tuple((flag["key"], flag["label"]) for flag in flags),
+    )
