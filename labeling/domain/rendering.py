@@ -36,16 +36,16 @@ _MAX_CELLS = 20_000  # short rows are filled up: two kilobytes can ask for 65,00
 _MAX_GROWTH, _FREE_GROWTH = 30, 20_000
 _MAX_HIGHLIGHTED = 40_000
 
-_BLOCKS = {"p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "blockquote", "th", "td"}
+_BLOCKS = {"p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "blockquote", "table"}
 _TAGS = _BLOCKS | formulas.TAGS | {
-    "br", "hr", "strong", "em", "s", "code", "pre", "li", "a", "table", "thead", "tbody", "tr",
+    "br", "hr", "strong", "em", "s", "code", "pre", "li", "a", "thead", "tbody", "tr", "th", "td",
     "span", "div",
 }  # fmt: skip
 _ATTRIBUTES = {
     **{tag: {"dir"} for tag in _BLOCKS},
-    **{tag: {"dir", "class"} for tag in ("th", "td", "pre")},
+    **{"th": {"class"}, "td": {"class"}, "pre": {"class", "dir"}},
     **dict.fromkeys(formulas.TAGS, formulas.ATTRIBUTES),
-    **{"a": {"href"}, "li": {"value"}, "code": {"class"}, "span": {"class", "title", "dir"}},
+    **{"a": {"href"}, "li": {"value"}, "code": {"class"}, "span": {"class", "title"}},
     "div": {"class", "tabindex"},
 }
 _CLASSES = CLASSES | {
@@ -63,9 +63,13 @@ class _Renderer(RendererHTML):
     """Writes tokens so that nothing of them is lost, each block with its own direction."""
 
     def renderToken(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
-        """Write a tag; each block reads in the direction of its first letter."""
+        """Write a tag; a block reads in the direction of the first letter in it.
+
+        What lies in it has no direction of its own, since `auto` looks past all that has one: the
+        style sheet lets each paragraph, item and cell be read as it is written.
+        """
         token = tokens[idx]
-        if token.nesting == 1 and token.tag in _BLOCKS:
+        if token.nesting == 1 and token.level == 0 and token.tag in _BLOCKS:
             token.attrSet("dir", "auto")
         align = str(token.attrs.pop("style", ""))
         if align:

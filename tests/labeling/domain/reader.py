@@ -4,8 +4,8 @@ from html.parser import HTMLParser
 
 from labeling.domain import formulas, highlighting
 
-BLOCKS = ("p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "blockquote", "th", "td", "pre")
-_PLAIN = {"br", "hr", "strong", "em", "s", "li", "table", "thead", "tbody", "tr", "code", "span"}
+BLOCKS = ("p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "blockquote", "table", "pre")
+_PLAIN = {"br", "hr", "strong", "em", "s", "li", "thead", "tbody", "tr", "th", "td", "code", "span"}
 TAGS = _PLAIN | {*BLOCKS, *formulas.TAGS, "a", "div"}
 _CLASSES = highlighting.CLASSES | {
     *("image-text", "address", "named", "language", "source", "scroll", "al-center", "al-right"),
@@ -15,7 +15,8 @@ _ATTRIBUTES = {
     "a": {"href", "rel"},
     "li": {"value"},
     "div": {"class", "tabindex"},
-    "span": {"class", "title", "dir"},
+    "span": {"class", "title"},
+    **{"th": {"class"}, "td": {"class"}},
     "code": {"class"},
     **{tag: {"dir", "class"} for tag in BLOCKS},
     **dict.fromkeys(formulas.TAGS, formulas.ATTRIBUTES),
