@@ -29,12 +29,12 @@ class ModelVersion(models.Model):
     parent = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="children"
     )
-    run = models.OneToOneField(
+    run = models.ForeignKey(
         "training.TrainingRun",
         null=True,
         blank=True,
         on_delete=models.PROTECT,
-        related_name="model_version",
+        related_name="made_models",
     )
     path = models.CharField(
         max_length=500, help_text="under MODEL_DIR, or absolute for a model brought from outside"
@@ -59,7 +59,10 @@ class ModelVersion(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["project", "name", "version"], name="model_version_unique"
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["run"], condition=Q(is_partial=False), name="one_finished_model_per_run"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -152,6 +155,12 @@ class TrainingRun(models.Model):
     def is_resumable(self) -> bool:
         """Whether the run ended in a way from which it can go on."""
         return self.state in {self.State.STOPPED, self.State.FAILED}
+
+    @property
+    def model_version(self) -> ModelVersion | None:
+        """What the run made: its finished model, else what its latest stop left."""
+        made = sorted(self.made_models.all(), key=lambda model: (model.is_partial, -model.pk))
+        return made[0] if made else None
 
     @property
     def folder(self) -> Path:

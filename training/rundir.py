@@ -317,6 +317,24 @@ def remove_checkpoints(folder: Path, *, keep: int) -> None:
         shutil.rmtree(path)
 
 
+def tidy(folder: Path) -> bool:
+    """Remove what only a further attempt would read: checkpoints, caches, a model never taken.
+
+    Returns False, and removes nothing, while a process works in the folder.
+    """
+    try:
+        held = lock(folder)
+    except RunFolderBusy:
+        return False
+    try:
+        remove_checkpoints(folder, keep=0)
+        for name in (CHECKPOINTS, CACHE, MODEL):
+            shutil.rmtree(folder / name, ignore_errors=True)
+    finally:
+        os.close(held)
+    return True
+
+
 def _steps(folder: Path) -> list[int]:
     names = [path.name for path in (folder / CHECKPOINTS).glob(f"{_CHECKPOINT_PREFIX}*")]
     numbers = [name.removeprefix(_CHECKPOINT_PREFIX) for name in names]
@@ -330,8 +348,8 @@ def _is_whole(checkpoint: Path) -> bool:
 def rewind(folder: Path) -> int:
     """Bring the folder back to its newest whole checkpoint; returns that step, 0 if there is none.
 
-    Torn checkpoints, later metric rows, a stop request and an earlier result are removed. Only the
-    holder of the folder's lock may call it.
+    Torn checkpoints, later metric rows, a stop request, an earlier result and the model of an
+    earlier stop are removed. Only the holder of the folder's lock may call it.
     """
     checkpoint = newest_checkpoint(folder)
     step = checkpoint.step if checkpoint else 0
@@ -339,6 +357,7 @@ def rewind(folder: Path) -> int:
     drop_metrics_after(folder, step if checkpoint else -1)
     (folder / STOP).unlink(missing_ok=True)
     (folder / RESULT).unlink(missing_ok=True)
+    shutil.rmtree(folder / MODEL, ignore_errors=True)
     return step
 
 

@@ -26,7 +26,8 @@ def runs_of(project: Project) -> QuerySet[TrainingRun]:
     """Return the project's runs, newest first, with all that a list shows of them."""
     return (
         TrainingRun.objects.filter(project=project)
-        .select_related("snapshot", "base_model", "model_version", "created_by", "sampling__model")
+        .select_related("snapshot", "base_model", "created_by", "sampling__model")
+        .prefetch_related("made_models")
         .order_by("-pk")
     )
 
@@ -64,8 +65,11 @@ def get_model(project: Project, pk: int) -> ModelVersion:
 
 
 def base_models(project: Project, recipe: str, pk: str = "") -> QuerySet[ModelVersion]:
-    """Return the models that a run of the recipe may start from, or the one of them asked for."""
-    models = usable_models(project, INPUTS[recipe].base_kinds)
+    """Return the models that a run of the recipe may start from, or the one of them asked for.
+
+    Finished ones come before what a stopped run left.
+    """
+    models = usable_models(project, INPUTS[recipe].base_kinds).order_by("is_partial", "-pk")
     return models.filter(pk=pk) if pk.isdigit() else models
 
 

@@ -14,6 +14,7 @@ from training import rundir
 from training.exceptions import AttemptLost
 from training.services import attempts
 from training.services.finishing import fail_run, finish_run
+from training.services.tidying import tidy_ended_runs
 from training.worker import DATABASE_AWAY, Follower, beating, follow, worker_name
 
 logger = logging.getLogger(__name__)
@@ -77,6 +78,12 @@ def ring_due() -> None:
     attempts.requeue_lost_runs()
     for run_id in attempts.due_runs(ring_again_after_s=RING_AGAIN_AFTER_S):
         ring(run_id)
+
+
+@shared_task(name="training.tasks.tidy")
+def tidy() -> None:
+    """Remove checkpoints and caches that ended runs have left."""
+    tidy_ended_runs()
 
 
 def ring(run_id: int) -> None:

@@ -42,10 +42,17 @@ def end(status, steps, model=None):
     sys.exit(0)
 """
 
-# Six steps with a checkpoint each, PAUSE seconds apart, then a model of one file of weights.
+# Six steps with a checkpoint each, PAUSE seconds apart, then a model of one file of weights; a stop
+# leaves one too.
 STEPS = (
     HEAD
     + """
+def model(step):
+    place = folder / rundir.MODEL
+    place.mkdir()
+    (place / "model.safetensors").write_text(f"{head['run_id']} at step {step}")
+    (place / "config.json").write_text("{}")
+    return {"path": str(place), "sha256": rundir.weights_sha256(place), "kind": "policy"}
 last = rundir.newest_checkpoint(folder)
 for step in range((last.step if last else 0) + 1, 7):
     values = {"loss": 1 / step, "accuracy": step / 6}
@@ -56,12 +63,8 @@ for step in range((last.step if last else 0) + 1, 7):
     place.mkdir(parents=True)
     rundir.mark_complete(place, {"step": step})
     if leaves():
-        end("stopped", step)
-model = folder / rundir.MODEL
-model.mkdir()
-(model / "model.safetensors").write_bytes(head["run_id"].encode())
-(model / "config.json").write_text("{}")
-end("succeeded", 6, {"path": str(model), "sha256": rundir.weights_sha256(model), "kind": "policy"})
+        end("stopped", step, model(step))
+end("succeeded", 6, model(6))
 """
 )
 # Four replies to each prompt, of which DISTINCT are distinct.

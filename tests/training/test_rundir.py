@@ -150,7 +150,9 @@ def test_rewind_goes_back_to_the_newest_whole_checkpoint(tmp_path: Path) -> None
     torn = _checkpoint(tmp_path, 8, whole=False)
     rundir.request_stop(tmp_path)
     rundir.write_json_atomic(tmp_path / rundir.RESULT, {"status": "stopped"})
+    (tmp_path / rundir.MODEL).mkdir()
     assert rundir.rewind(tmp_path) == 4
+    assert not (tmp_path / rundir.MODEL).exists()
     assert not torn.exists()
     assert [row.step for row in rundir.read_metrics_from(tmp_path)[0]] == [1, 2, 3, 4]
     assert not rundir.stop_requested(tmp_path)

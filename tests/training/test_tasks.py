@@ -41,6 +41,7 @@ from training.models import (
     SampledComparison,
     TrainingRun,
 )
+from training.selectors import base_models
 from training.services import attempts
 from training.services.runs import create_run, request_cancel, request_stop, resume_run
 from training.services.sampling import create_sampling_run
@@ -137,6 +138,14 @@ def test_a_stopped_run_goes_on_from_its_checkpoint(monkeypatch, tmp_path):
     assert (run.state, run.request) == ("stopped", "")
     stopped_at = rundir.newest_checkpoint(run.folder).step
     assert 1 <= stopped_at < 6
+    partial = run.model_version
+    assert (str(partial), partial.is_partial, partial.parent) == ("base v2", True, run.base_model)
+    assert partial.provenance["steps"] == {"taken": stopped_at, "planned": 6}
+    assert partial.sha256 == rundir.weights_sha256(partial.folder)
+    # It can be sampled and trained on like any other.
+    make_sampling_run(run.project, model=partial)
+    assert partial in base_models(run.project, "dpo")
+    assert base_models(run.project, "dpo").first() == run.base_model
     resume_run(actor=owner_of(run.project), run=run)
     tasks.train(run.pk)
     run.refresh_from_db()
@@ -145,6 +154,33 @@ def test_a_stopped_run_goes_on_from_its_checkpoint(monkeypatch, tmp_path):
     assert f"step {stopped_at + 1} of attempt 2" in run.log_tail
     steps = MetricPoint.objects.filter(run=run).values_list("step", flat=True)
     assert list(steps) == [1, 2, 3, 4, 5, 6]
+    run = TrainingRun.objects.get(pk=run.pk)
+    assert (str(run.model_version), run.model_version.is_partial) == ("base v3", False)
+    partial.refresh_from_db()
+    assert partial.sha256 == rundir.weights_sha256(partial.folder) != run.model_version.sha256
+
+
+def test_a_run_keeps_its_checkpoints_only_while_it_may_go_on(monkeypatch, tmp_path):
+    use_recipe(monkeypatch, tmp_path, STEPS)
+    finished = make_run(make_project())
+    tasks.train(finished.pk)
+    assert not (finished.folder / rundir.CHECKPOINTS).exists()
+    assert (finished.folder / rundir.METRICS).exists()
+    assert TrainingRun.objects.get(pk=finished.pk).model_version.folder.is_dir()
+    use_recipe(monkeypatch, tmp_path, STEPS, PAUSE=0.4)
+    cancelled = make_run(make_project())
+    thread = ask_when_running(cancelled, request_cancel)
+    tasks.train(cancelled.pk)
+    thread.join()
+    assert (cancelled.folder / rundir.DATA).exists()
+    assert not (cancelled.folder / rundir.CHECKPOINTS).exists()
+    failing = STEPS.replace(
+        "    if leaves():", "    if step == 3:\n        sys.exit(3)\n    if leaves():"
+    )
+    use_recipe(monkeypatch, tmp_path, failing)
+    failed = make_run(make_project())
+    tasks.train(failed.pk)
+    assert rundir.newest_checkpoint(failed.folder).step == 3
 
 
 def test_a_cancelled_run_is_gone_within_seconds(monkeypatch, tmp_path):
@@ -180,6 +216,7 @@ def test_a_worker_that_shuts_down_gives_its_run_back(monkeypatch, tmp_path):
     thread.join()
     run.refresh_from_db()
     assert (run.state, run.error) == ("queued", "")
+    assert run.model_version is None  # nobody asked for a stop
     monkeypatch.setattr(tasks, "shutting_down", tasks.Shutdown())
     tasks.train(run.pk)
     run.refresh_from_db()
@@ -245,7 +282,7 @@ def test_metrics_wait_for_a_database_that_is_away(monkeypatch, tmp_path):
 
 
 def test_a_fault_outside_the_recipe_fails_the_run_with_a_sentence(monkeypatch, tmp_path):
-    lying = STEPS.replace('"sha256": rundir.weights_sha256(model)', '"sha256": "0" * 64')
+    lying = STEPS.replace('"sha256": rundir.weights_sha256(place)', '"sha256": "0" * 64')
     use_recipe(monkeypatch, tmp_path, lying)
     run = make_run(make_project())
     tasks.train(run.pk)

@@ -124,7 +124,7 @@ class RunSerializer(serializers.ModelSerializer[TrainingRun]):
     @extend_schema_field(ModelRefSerializer(allow_null=True))
     def get_model(self, run: TrainingRun) -> dict[str, Any] | None:
         """Return the model that the run made, if it has."""
-        made = getattr(run, "model_version", None)
+        made = run.model_version
         return dict(ModelRefSerializer(made).data) if made else None
 
     @extend_schema_field(SamplingSerializer(allow_null=True))
@@ -212,6 +212,7 @@ class ModelSerializer(serializers.ModelSerializer[ModelVersion]):
             "name",
             "version",
             "kind",
+            "is_partial",
             "sha256",
             "parent",
             "run",

@@ -126,37 +126,28 @@ def conclude(
     kind: str,
     measure: Callable[[Any], Mapping[str, float]] | None = None,
 ) -> None:
-    """Evaluate, save the model and write the result; after a stop only the result.
+    """Evaluate, save the model and write the result; after a stop without the evaluation.
 
     `measure` is asked for more metrics of the finished model.
     """
-    if fitted.stopped:
-        logger.info("stopped at step %s: %s", fitted.steps, fitted.stopped)
-        write_result(
-            run,
-            status="stopped",
-            steps=fitted.steps,
-            total=fitted.total,
-            metrics=fitted.metrics,
-            data=rows.report(),
-            extra={"reason": fitted.stopped},
-        )
-        return
-    metrics = dict(fitted.metrics)
-    if trainer.eval_dataset is not None and not _evaluated_last(trainer.state):
+    metrics, stopped = dict(fitted.metrics), fitted.stopped
+    if stopped:
+        logger.info("stopped at step %s: %s", fitted.steps, stopped)
+    elif trainer.eval_dataset is not None and not _evaluated_last(trainer.state):
         metrics.update(measures(trainer.evaluate()))
     model = trainer.accelerator.unwrap_model(trainer.model)
     if run.first:
         save_model(model, tokenizer, run.folder / rundir.MODEL)
-        metrics.update(measure(model) if measure else {})
+        metrics.update(measure(model) if measure and not stopped else {})
     write_result(
         run,
-        status="succeeded",
+        status="stopped" if stopped else "succeeded",
         steps=fitted.steps,
         total=fitted.total,
         metrics=metrics,
         data=rows.report(),
         kind=kind,
+        extra={"reason": stopped} if stopped else None,
     )
 
 

@@ -14,6 +14,7 @@ from training.models import RunAttempt, TrainingRun
 from training.services.attempts import end_attempt, hold
 from training.services.models import register_result, take_weights
 from training.services.sampling import take_samples
+from training.services.tidying import tidy_folder
 
 State = TrainingRun.State
 
@@ -27,23 +28,31 @@ def finish_run(*, attempt: RunAttempt, outcome: Outcome) -> TrainingRun:
         "log_tail": outcome.log_tail,
         "result": dict(outcome.result or {}),
     }
-    if outcome.status != "succeeded":
-        return end_attempt(attempt=attempt, **ended)
-    run = attempt.run
-    if run.recipe == "sample":
-        return _finish_sampling(attempt, ended)
-    return _finish_training(attempt, ended)
+    run = _finish(attempt, ended)
+    tidy_folder(run)
+    return run
+
+
+def _finish(attempt: RunAttempt, ended: dict[str, Any]) -> TrainingRun:
+    state, samples = ended["state"], attempt.run.recipe == "sample"
+    if state == State.SUCCEEDED:
+        return (_finish_sampling if samples else _finish_training)(attempt, ended)
+    if state == State.STOPPED and ended["result"].get("model"):
+        return _finish_training(attempt, ended)
+    return end_attempt(attempt=attempt, **ended)
 
 
 def _finish_training(attempt: RunAttempt, ended: dict[str, Any]) -> TrainingRun:
+    """Register the model, marked as partial where the run was stopped, and end the run."""
     model = ended["result"].get("model")
     if not model:
         raise InvalidInput("The recipe's result names no model.")
+    partial = ended["state"] == State.STOPPED
     # Files first: their move can be repeated, the registration can't.
-    path = take_weights(run=attempt.run, sha256=model["sha256"])
+    path = take_weights(run=attempt.run, sha256=model["sha256"], partial=partial)
     with transaction.atomic():
         run = hold(attempt)
-        register_result(run=run, result=ended["result"], path=path)
+        register_result(run=run, result=ended["result"], path=path, partial=partial)
         return end_attempt(attempt=attempt, **ended)
 
 

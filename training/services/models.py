@@ -17,14 +17,15 @@ from training.inputs import INPUTS
 from training.models import ModelVersion, TrainingRun
 
 
-def take_weights(*, run: TrainingRun, sha256: str) -> str:
-    """Move the finished model out of the run's folder, whole or not at all; return its new path.
+def take_weights(*, run: TrainingRun, sha256: str, partial: bool = False) -> str:
+    """Move the model out of the run's folder, whole or not at all; return its new path.
 
-    Done once or twice it comes to the same. Raises ModelMissing where the weights are not those
-    that the recipe wrote down.
+    Done once or twice it comes to the same. A run leaves one partial model each time that it is
+    stopped. Raises ModelMissing where the weights are not those that the recipe wrote down.
     """
     made = run.folder / rundir.MODEL
-    place = Path(settings.MODEL_DIR) / str(run.uid)
+    name = f"{run.uid}-partial-{sha256[:12]}" if partial else str(run.uid)
+    place = Path(settings.MODEL_DIR) / name
     if not place.exists():
         if not made.is_dir():
             raise ModelMissing(f"{made} is missing, so there is no model to register.")
@@ -60,12 +61,19 @@ def provenance_of(run: TrainingRun, result: dict[str, Any]) -> dict[str, Any]:
         "seed": run.seed,
         "git_commit": run.git_commit,
         "versions": run.library_versions,
+        "steps": {"taken": result.get("steps"), "planned": result.get("total_steps")},
         "metrics": result.get("metrics", {}),
     }
 
 
-def register_result(*, run: TrainingRun, result: dict[str, Any], path: str) -> ModelVersion:
-    """Register what a run made, in the transaction that ends the run."""
+def register_result(
+    *, run: TrainingRun, result: dict[str, Any], path: str, partial: bool = False
+) -> ModelVersion:
+    """Register what a run made, in the transaction that ends the run.
+
+    A run that was stopped leaves a partial model: it can be sampled and trained on like any other,
+    and when the run goes on to its end, the finished model is the next version beside it.
+    """
     return _add_version(
         actor=run.created_by,
         project=run.project,
@@ -75,6 +83,7 @@ def register_result(*, run: TrainingRun, result: dict[str, Any], path: str) -> M
         run=run,
         path=path,
         sha256=result["model"]["sha256"],
+        is_partial=partial,
         provenance=provenance_of(run, result),
     )
 

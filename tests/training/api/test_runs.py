@@ -208,11 +208,11 @@ def test_a_model_is_read_with_its_lineage(client_for):
 def test_run_list_takes_the_same_queries_for_one_run_and_for_many(
     client_for, django_assert_num_queries
 ):
-    """The project, the role, the count, and the rows with all they show."""
+    """The project, the role, the count, the rows, and the models that they made."""
     project = make_project()
     client = client_for(owner_of(project))
     for _ in range(2):
         make_run(project)
         make_sampling_run(project)
-        with django_assert_num_queries(4):
+        with django_assert_num_queries(5):
             client.get(address(project, "runs/"))

@@ -17,10 +17,11 @@ from tests.training.recipes.conftest import (
     message,
     pairs,
     prepare,
+    prompts,
     start,
 )
 from training import rundir
-from training.recipes import sft
+from training.recipes import sample, sft
 from training.recipes.running import StopSignal
 
 pytestmark = pytest.mark.recipe
@@ -103,17 +104,25 @@ def test_stop_keeps_a_checkpoint_and_the_run_goes_on(tmp_path: Path, in_process:
     sft.main([str(stopped)])
     assert _result(stopped)["status"] == "stopped"
     assert _result(stopped)["reason"] == "asked to stop"
-    assert _result(stopped)["model"] is None
+    partial = _result(stopped)["model"]["sha256"]
     newest = rundir.newest_checkpoint(stopped)
     assert newest is not None
     assert newest.step == _result(stopped)["steps"] == 1
+
+    model = (stopped / rundir.MODEL).rename(tmp_path / "partial")
+    assert rundir.weights_sha256(model) == partial
+    sampled = prepare(
+        tmp_path / "sampled", "sample", prompts(2), {"max_new_tokens": 4}, model=model
+    )
+    sample.main([str(sampled)])
+    assert _result(sampled)["samples"]["model_sha256"] == partial
 
     rundir.rewind(stopped)
     sft.main([str(stopped)])
     whole = prepare(tmp_path / "whole", "sft", demonstrations(), LEARN)
     sft.main([str(whole)])
     assert _result(stopped)["status"] == "succeeded"
-    assert _result(stopped)["model"]["sha256"] == _result(whole)["model"]["sha256"]
+    assert _result(stopped)["model"]["sha256"] == _result(whole)["model"]["sha256"] != partial
     assert _values(stopped) == _values(whole)
 
 

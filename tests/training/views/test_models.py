@@ -64,6 +64,22 @@ def test_another_projects_model_is_found_only_where_it_is_shared():
     assert "shared by" in client.get(page("model_list", other)).content.decode()
 
 
+def test_partial_model_says_so_wherever_it_is_shown():
+    project = make_project()
+    run = make_run(project)
+    steps = {"steps": {"taken": 3, "planned": 6}}
+    partial = make_model(project, name="early")
+    ModelVersion.objects.filter(pk=partial.pk).update(is_partial=True, run=run, provenance=steps)
+    client = client_of(owner_of(project))
+    for where in (page("model_list", project), page("run_list", project)):
+        assert client.get(where).content.decode().count(">partial</span>") == 1
+    html = client.get(page("model_detail", project, partial.pk)).content.decode()
+    assert "stopped after step 3 of 6" in html
+    assert "Sample and queue" in html
+    html = client.get(page("run_detail", project, run.uid)).content.decode()
+    assert "left a partial model" in html
+
+
 def test_sampling_starts_a_run_and_leads_to_it(
     bell,  # noqa: F811
     django_capture_on_commit_callbacks,
