@@ -42,7 +42,7 @@ def _other_answers() -> dict[str, str]:
 
 def _reading() -> dict[str, str]:
     return {
-        "length": _("{count} words"),
+        "length": _("words"),
         "layout_columns": _("Columns."),
         "layout_rows": _("Rows."),
         "layout_single": _("One reply at a time."),

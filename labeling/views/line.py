@@ -17,7 +17,6 @@ class Point:
     value: str
     label: str
     digit: str
-    side: str
 
 
 def points(scale: int) -> list[Point]:
@@ -25,17 +24,16 @@ def points(scale: int) -> list[Point]:
     words = _words(scale)
     steps = range(1, len(words) + 1)
 
-    def better(position: int, step: int) -> tuple[str, str, str]:
+    def better(position: int, step: int) -> tuple[str, str]:
         strength = str(step) if scale else ""
-        label = words[step - 1].format(reply=letter(position))
-        return f"{position}:{strength}", label, letter(position)
+        return f"{position}:{strength}", words[step - 1].format(reply=letter(position))
 
     found = [
         *(better(0, step) for step in reversed(steps)),
-        ("tie", _("Equally good"), "="),
+        ("tie", _("Equally good")),
         *(better(1, step) for step in steps),
     ]
-    return [Point(value, label, str(n), side) for n, (value, label, side) in enumerate(found, 1)]
+    return [Point(value, label, str(n)) for n, (value, label) in enumerate(found, 1)]
 
 
 def _words(scale: int) -> list[str]:

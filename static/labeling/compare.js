@@ -300,7 +300,8 @@ const deliverNow = () => deliver(shownUid, { taken, refused, held });
 function taken(item, html) {
   const next = cardIn(html);
   forgetItsDraft(item);
-  if (next?.dataset.done) document.getElementById("done-today").textContent = next.dataset.done;
+  const today = document.getElementById("done-today");
+  if (!item.skips && !item.revises) today.textContent = next?.dataset.done || Number(today.textContent) + 1;
   unsentCount();
   if (item.revises) {
     if (card?.form.dataset.revises === item.uid) leaveRevision();

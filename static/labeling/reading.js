@@ -54,7 +54,8 @@ export function read(next) {
   page.classList.remove("talk-open");
   texts.replies.forEach((text, position) => {
     const label = card.candidates[position].querySelector(".length");
-    label.textContent = words.length.replace("{count}", (text.match(WORD) ?? []).filter(isWord).length);
+    label.firstChild.textContent = (text.match(WORD) ?? []).filter(isWord).length;
+    label.lastChild.textContent = ` ${words.length}`;
   });
   if (wanted.raw) showRaw();
 }

@@ -117,9 +117,10 @@ def card_key(page: Page) -> str:
 
 
 def expect_next_card(page: Page, before: str) -> None:
-    """Wait until another card, or the end of the queue, is there."""
+    """Wait until another card, or the end of the queue, is there, and the server has the last."""
     expect(page.locator(f'#compare-card form.sheet[data-uid="{before}"]')).to_have_count(0)
     expect(page.locator("#compare-card")).to_be_visible()
+    expect(page.locator('.desk[data-unsent="0"]')).to_have_count(1)
 
 
 def rank_by_keys(page: Page, ranks: Sequence[int]) -> None:

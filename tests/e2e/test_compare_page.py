@@ -236,7 +236,7 @@ def test_no_answer_of_a_session_tells_a_model_or_a_row(
     steps.rank_by_keys(page, (1, 1, 2, 3))
     before = steps.card_key(page)
     page.keyboard.press("s")
-    page.get_by_label("Another reason").check()
+    page.get_by_label("Another reason", exact=True).check()
     page.get_by_role("button", name="Skip it").click()
     steps.expect_next_card(page, before)
     steps.rank_by_keys(page, (4, 3, 2, 1))
