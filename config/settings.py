@@ -170,6 +170,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "expire-leases": {"task": "labeling.tasks.expire_leases", "schedule": 30.0},
     "ring-imports-and-exports": {"task": "labeling.tasks.ring_due", "schedule": 20.0},
+    "render-stale": {"task": "labeling.tasks.render_stale", "schedule": 60.0},
 }
 if "training" in INSTALLED_APPS:
     CELERY_BEAT_SCHEDULE["ring-runs"] = {"task": "training.tasks.ring_due", "schedule": 10.0}

@@ -7,12 +7,16 @@ database by `ring_due`, and every service claims its row by compare-and-swap.
 from datetime import timedelta
 
 from celery import shared_task
+from django.core.cache import cache
 from django.utils import timezone
 
+from labeling.domain.rendering import RENDERER_VERSION
 from labeling.models import ImportBatch
-from labeling.services import assignments, exports, imports, writing
+from labeling.services import assignments, exports, imports, renderings, writing
 
 LOST_AFTER = timedelta(minutes=10)
+RENDER_BUDGET = 2_000  # rows in one message: some seconds, so that other work gets its turn
+ALL_RENDERED_KEPT_S = 3_600
 
 
 @shared_task(name="labeling.tasks.import_prompts")
@@ -52,3 +56,15 @@ def ring_due() -> None:
         import_prompts.delay(batch_id)
     for export_id in exports.requeue_lost_exports(older_than=older_than):
         write_export.delay(export_id)
+
+
+@shared_task(name="labeling.tasks.render_stale")
+def render_stale() -> None:
+    """Render again what an older renderer wrote; where all is done, look again in an hour."""
+    key = f"all-rendered-{RENDERER_VERSION}"
+    if cache.get(key):
+        return
+    if renderings.render_stale(budget=RENDER_BUDGET) < RENDER_BUDGET:
+        cache.set(key, True, ALL_RENDERED_KEPT_S)
+    else:
+        render_stale.delay()
