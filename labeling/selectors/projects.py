@@ -47,12 +47,14 @@ def audit_rows(project: Project) -> QuerySet[AuditEvent]:
 def judgements_by_day(
     project: Project, *, days: int = 14, user: User | None = None
 ) -> list[tuple[date, int]]:
-    """Return the numbers of judgements on each of the last days, today last.
+    """Return the numbers of comparisons judged on each of the last days, today last.
 
     Days are the reader's own; with `user`, only that account's judgements are counted.
     """
     first = start_of_today() - timedelta(days=days - 1)
-    rows = Judgement.objects.filter(annotator__project=project, created_at__gte=first)
+    rows = Judgement.objects.filter(
+        annotator__project=project, created_at__gte=first, supersedes=None
+    )
     if user is not None:
         rows = rows.filter(annotator__user=user)
     counted = rows.annotate(day=TruncDate("created_at")).values_list("day").annotate(n=Count("id"))

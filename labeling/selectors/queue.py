@@ -68,7 +68,8 @@ SELECT a.uid, a.expires_at, a.shown_order, a.draft, p.messages, p.html, g.versio
           FROM labeling_comparisoncandidate s JOIN labeling_candidate k ON k.id = s.candidate_id
          WHERE s.comparison_id = a.comparison_id),
        (SELECT count(*) FROM labeling_judgement j
-         WHERE j.annotator_id = a.annotator_id AND j.created_at >= %(today)s),
+         WHERE j.annotator_id = a.annotator_id AND j.created_at >= %(today)s
+           AND j.supersedes_id IS NULL),
        o.strength_scale, o.asks_ratings, o.asks_confidence, o.asks_demonstrations, f.flags
 """
 CARD_JOINS = """
