@@ -1,5 +1,6 @@
 """Projects, their members, guidelines and progress."""
 
+from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -12,13 +13,21 @@ from labeling.api.serializers import (
     MemberSerializer,
     OwnProjectSerializer,
     ProgressSerializer,
+    ProjectInput,
+    SettingsInput,
 )
 from labeling.exceptions import InvalidInput
-from labeling.models import Guideline, Membership, User
-from labeling.permissions import may, role_in
+from labeling.models import Guideline, Membership, Project, Role, User
+from labeling.permissions import may, require, role_in
 from labeling.selectors.progress import own_progress, project_progress
 from labeling.selectors.projects import member_rows, own_projects
-from labeling.services.projects import publish_guideline, remove_member, set_member
+from labeling.services.projects import (
+    create_project,
+    publish_guideline,
+    remove_member,
+    set_member,
+    update_project,
+)
 
 
 class ProjectListView(PagedView):
@@ -29,6 +38,21 @@ class ProjectListView(PagedView):
         """List own projects by name; a site admin sees all."""
         return self.page(own_projects(self.actor), OwnProjectSerializer)
 
+    @extend_schema(
+        operation_id="projects_create",
+        request=ProjectInput,
+        responses=answers(OwnProjectSerializer, 201),
+    )
+    def post(self, request: Request) -> Response:
+        """Make a project, whose owner one becomes; site admins alone may."""
+        require(self.actor, "project.create")
+        given = ProjectInput(data=request.data)
+        given.is_valid(raise_exception=True)
+        project = create_project(actor=self.actor, **given.validated_data)
+        location = reverse("labeling_api:project", args=[project.slug])
+        data = OwnProjectSerializer({"project": project, "role": Role.OWNER}).data
+        return Response(data, status=201, headers={"Location": location})
+
 
 class ProjectView(ApiView):
     """One project."""
@@ -37,6 +61,23 @@ class ProjectView(ApiView):
     def get(self, request: Request, slug: str) -> Response:
         """Read a project's settings and one's own role in it."""
         project = self.project(slug, "project.view")
+        return self._shown(project)
+
+    @extend_schema(
+        operation_id="projects_update",
+        request=SettingsInput(partial=True),
+        responses=answers(OwnProjectSerializer),
+    )
+    def patch(self, request: Request, slug: str) -> Response:
+        """Change settings; comparisons that are queued already stay as they were made."""
+        project = self.project(slug, "project.configure")
+        given = SettingsInput(project, data=request.data, partial=True)
+        given.is_valid(raise_exception=True)
+        return self._shown(
+            update_project(actor=self.actor, project=project, **given.validated_data)
+        )
+
+    def _shown(self, project: Project) -> Response:
         role = role_in(self.actor, project) or ""
         return Response(OwnProjectSerializer({"project": project, "role": role}).data)
 

@@ -19,6 +19,7 @@ from labeling.models import (
     User,
 )
 from labeling.models.prompts import State
+from labeling.services.projects import SETTINGS
 
 
 class InputSerializer(serializers.Serializer[Any]):
@@ -56,24 +57,26 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
         """The short name is its address."""
 
         model = Project
-        fields = (
-            "slug",
-            "name",
-            "description",
-            "candidates_per_comparison",
-            "overlap",
-            "lease_minutes",
-            "strength_scale",
-            "asks_ratings",
-            "asks_confidence",
-            "asks_demonstrations",
-            "demonstrations_per_prompt",
-            "demonstration_tag",
-            "validation_share",
-            "test_share",
-            "is_archived",
-            "created_at",
-        )
+        fields = ("slug", *SETTINGS, "is_archived", "created_at")
+
+
+class SettingsInput(InputSerializer, serializers.ModelSerializer[Project]):
+    """What a project's managers may change; what is left out stays."""
+
+    class Meta:
+        """The model gives types and limits."""
+
+        model = Project
+        fields: tuple[str, ...] = SETTINGS
+
+
+class ProjectInput(SettingsInput):
+    """A new project."""
+
+    class Meta(SettingsInput.Meta):
+        """The short name stands in its addresses and never changes."""
+
+        fields = ("slug", *SETTINGS)
 
 
 class OwnProjectSerializer(serializers.Serializer[Any]):

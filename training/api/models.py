@@ -7,9 +7,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.api.base import ApiView, PagedView, answers
-from training.api.serializers import ModelDetailSerializer, ModelInput, ModelSerializer
+from labeling.exceptions import InvalidInput
+from labeling.models import Project
+from training.api.serializers import ModelDetailSerializer, ModelInput, ModelSerializer, ShareInput
 from training.selectors import get_model, lineage, usable_models
-from training.services.models import register_model
+from training.services.models import register_model, share_model
 
 
 class ModelListView(PagedView):
@@ -42,3 +44,21 @@ class ModelView(ApiView):
         """Read a model with its lineage, back to the first."""
         model = get_model(self.project(slug, "model.view"), pk)
         return Response(ModelDetailSerializer({"model": model, "lineage": lineage(model)}).data)
+
+
+class ShareView(ApiView):
+    """Another project's use of a model."""
+
+    @extend_schema(
+        operation_id="models_share", request=ShareInput, responses=answers(ModelSerializer)
+    )
+    def post(self, request: Request, slug: str, pk: int) -> Response:
+        """Let another project train on from the model and sample it; site admins alone may."""
+        model = get_model(self.project(slug, "model.register"), pk)
+        given = ShareInput(data=request.data)
+        given.is_valid(raise_exception=True)
+        other = Project.objects.filter(slug=given.validated_data["project"]).first()
+        if other is None:
+            raise InvalidInput("There is no such project.", errors={"project": ["Unknown."]})
+        share_model(actor=self.actor, model=model, project=other)
+        return Response(ModelSerializer(model).data)

@@ -244,3 +244,9 @@ class ModelInput(InputSerializer):
     kind = serializers.ChoiceField(choices=ModelVersion.Kind.choices)
     folder = serializers.CharField(max_length=500)
     note = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)
+
+
+class ShareInput(InputSerializer):
+    """Another project, by its short name."""
+
+    project = serializers.SlugField(max_length=60)

@@ -22,4 +22,5 @@ urlpatterns = [
     path(f"{_SAMPLING}<uuid:uid>/", runs.SamplingView.as_view(), name="sampling_run"),
     path(_MODELS, models.ModelListView.as_view(), name="models"),
     path(f"{_MODELS}<int:pk>/", models.ModelView.as_view(), name="model"),
+    path(f"{_MODELS}<int:pk>/share/", models.ShareView.as_view(), name="model_share"),
 ]

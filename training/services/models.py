@@ -145,7 +145,8 @@ def _folder_problem(folder: Path) -> str | None:
 def share_model(*, actor: User | None, model: ModelVersion, project: Project) -> None:
     """Let another project start runs from the model, sample it and see where it is from."""
     if project.pk == model.project_id:
-        raise InvalidInput("The model already belongs to this project.")
+        text = "The model already belongs to this project."
+        raise InvalidInput(text, errors={"project": [text]})
     model.shared_with.add(project)
     audit.record(
         actor=actor,

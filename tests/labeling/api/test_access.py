@@ -15,6 +15,7 @@ from labeling.services.exports import request_export
 from labeling.services.imports import create_import
 from labeling.services.judgements import Submission, submit_judgement
 from labeling.services.snapshots import freeze_snapshot
+from labeling.services.writing import claim_writing
 from tests.factories import ACTORS, PASSWORD, make_comparison, make_project, seven_actors
 from tests.labeling.api.conftest import ClientFor
 
@@ -43,10 +44,16 @@ def _claimed(world: World) -> uuid.UUID:
     return card.assignment_uid
 
 
+def _writing(world: World) -> uuid.UUID:
+    card = claim_writing(actor=world.annotator, project=world.project)
+    assert card is not None
+    return card.assignment_uid
+
+
 @pytest.fixture
 def world() -> World:
     """Return the world, with a judged comparison and a leased one."""
-    project = make_project()
+    project = make_project(demonstrations_per_prompt=1)
     world = World(project, seven_actors(project))
     make_comparison(project, k=2)
     make_comparison(project, k=2)
@@ -64,6 +71,7 @@ def world() -> World:
     world.ids = {
         "slug": project.slug,
         "assignment": _claimed(world),
+        "writing": _writing(world),
         "snapshot": snapshot.pk,
         "batch": batch.uid,
         "export": export.uid,
@@ -107,7 +115,15 @@ TABLE = [
     Deed("token", "post", "/api/v1/token/", (200,) * 7, _LOGIN),
     Deed("me", "get", "/api/v1/me/", (401, 200, 200, 200, 200, 200, 200)),
     Deed("projects", "get", "/api/v1/projects/", (401, 200, 200, 200, 200, 200, 200)),
+    Deed(
+        "projects",
+        "post",
+        "/api/v1/projects/",
+        (401, 403, 403, 403, 403, 403, 201),
+        {"slug": "fresh", "name": "Fresh"},
+    ),
     Deed("project", "get", _P, EVERY_MEMBER),
+    Deed("project", "patch", _P, _managers(200), {"overlap": 3}),
     Deed("progress", "get", f"{_P}progress/", EVERY_MEMBER),
     Deed("guidelines", "get", f"{_P}guidelines/", EVERY_MEMBER),
     Deed("guidelines", "post", f"{_P}guidelines/", _managers(201), {"text": "Be fair."}),
@@ -138,6 +154,23 @@ TABLE = [
         {"reason": "off topic"},
     ),
     Deed("renew", "post", "/api/v1/assignments/{assignment}/renew/", ASSIGNEE),
+    Deed("writing_next", "post", f"{_P}writing/next/", (401, 404, 200, 403, 200, 200, 200)),
+    Deed(
+        "demonstration",
+        "post",
+        "/api/v1/writing/{writing}/demonstration/",
+        ASSIGNEE,
+        {"text": "A reply."},
+        {"Idempotency-Key": "k"},
+    ),
+    Deed(
+        "writing_skip",
+        "post",
+        "/api/v1/writing/{writing}/skip/",
+        (401, 404, 204, 404, 404, 404, 404),
+        {"reason": "off topic"},
+    ),
+    Deed("writing_renew", "post", "/api/v1/writing/{writing}/renew/", ASSIGNEE),
     Deed("snapshots", "get", f"{_P}snapshots/", READERS),
     Deed("snapshots", "post", f"{_P}snapshots/", _managers(201), {"note": "n"}),
     Deed("snapshot", "get", "/api/v1/snapshots/{snapshot}/", READERS),
@@ -198,7 +231,9 @@ def test_a_stranger_learns_nothing_from_what_is_absent(
     deed: Deed, world: World, client_for: ClientFor
 ) -> None:
     """What is another's and what is nowhere are answered in the same words."""
-    nowhere: dict[str, Any] = dict.fromkeys(("assignment", "batch", "export"), uuid.uuid4())
+    nowhere: dict[str, Any] = dict.fromkeys(
+        ("assignment", "writing", "batch", "export"), uuid.uuid4()
+    )
     nowhere |= {"slug": "nowhere", "snapshot": 2**40, "username": "nobody"}
     client = client_for(world.actors["stranger"])
     hidden, absent = _ask(client, deed, world.ids), _ask(client, deed, nowhere)
@@ -210,7 +245,10 @@ def test_a_member_who_left_keeps_nothing(world: World, client_for: ClientFor) ->
     """The lease of somebody who is no member any more is no way in."""
     world.project.memberships.filter(user=world.annotator).delete()
     client = client_for(world.annotator)
-    for name in ("judgement", "skip", "renew", "next"):
+    for name in (
+        *("judgement", "skip", "renew", "next"),
+        *("demonstration", "writing_skip", "writing_renew", "writing_next"),
+    ):
         deed = next(deed for deed in TABLE if deed.name == name)
         assert _ask(client, deed, world.ids).status_code == 404
     assert Export.objects.count() == ImportBatch.objects.count() == 1

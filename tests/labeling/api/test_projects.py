@@ -3,7 +3,8 @@
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from labeling.models import Guideline, Membership
+from labeling.models import AuditEvent, Guideline, Membership
+from labeling.services.projects import SETTINGS
 from tests.factories import (
     make_admin,
     make_comparison,
@@ -51,6 +52,43 @@ def test_a_project_shows_its_settings(client_for: ClientFor) -> None:
     answer = client_for(make_member(project)).get(f"/api/v1/projects/{project.slug}/").json()
     assert answer["role"] == "annotator"
     assert (answer["project"]["slug"], answer["project"]["overlap"]) == (project.slug, 3)
+
+
+def test_an_admin_makes_a_project_and_owns_it(client_for: ClientFor) -> None:
+    client = client_for(make_admin())
+    body = {"slug": "fresh", "name": "Fresh", "candidates_per_comparison": 3}
+    answer = client.post("/api/v1/projects/", body, format="json")
+    assert answer.status_code == 201
+    assert answer["Location"] == "/api/v1/projects/fresh/"
+    said = answer.json()
+    assert (said["role"], said["project"]["candidates_per_comparison"]) == ("owner", 3)
+    assert client.get(answer["Location"]).json() == said
+    again = client.post("/api/v1/projects/", body, format="json")
+    assert (again.status_code, set(again.json()["errors"])) == (422, {"slug"})
+
+
+def test_a_manager_changes_settings_and_nothing_else(client_for: ClientFor) -> None:
+    project = make_project(overlap=2)
+    client = client_for(make_member(project, "manager"))
+    url = f"/api/v1/projects/{project.slug}/"
+    said = client.patch(url, {"lease_minutes": 7}, format="json").json()
+    assert (said["project"]["lease_minutes"], said["project"]["overlap"]) == (7, 2)
+    for body in ({"overlap": 0}, {"candidates_per_comparison": 10}, {"slug": "other"}, {"x": 1}):
+        answer = client.patch(url, body, format="json")
+        assert (answer.status_code, set(answer.json()["errors"])) == (422, set(body))
+    event = AuditEvent.objects.get(project=project, verb="project.update")
+    assert event.data == {"before": {"lease_minutes": 30}}
+
+
+def test_every_setting_is_shown_and_can_be_sent_back(client_for: ClientFor) -> None:
+    """What the settings' page changes, a program may send back as it was read."""
+    project = make_project()
+    client = client_for(owner_of(project))
+    url = f"/api/v1/projects/{project.slug}/"
+    settings = {name: client.get(url).json()["project"][name] for name in SETTINGS}
+    answer = client.patch(url, settings, format="json")
+    assert answer.status_code == 200, answer.content
+    assert {name: answer.json()["project"][name] for name in SETTINGS} == settings
 
 
 def test_progress_shows_the_project_to_readers_alone(client_for: ClientFor) -> None:

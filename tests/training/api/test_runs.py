@@ -36,6 +36,7 @@ DEEDS = [
     ("get", "models/", READERS),
     ("post", "models/", ADMINS),
     ("get", "models/{model}/", READERS),
+    ("post", "models/{model}/share/", (401, 404, 403, 403, 403, 403, 200)),
 ]
 
 
@@ -51,6 +52,7 @@ def test_every_address_answers_each_of_the_seven(method, path, expected, client_
             "base_model": run.base_model.pk,
         },
         "sampling-runs/": {"model": run.base_model.pk},
+        "models/{model}/share/": {"project": make_project().slug},
         "models/": {"name": "x", "kind": "policy", "folder": str(make_weights())},
     }
     url = path.format(run=run.uid, sampling=sampling.uid, model=run.base_model.pk)
