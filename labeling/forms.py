@@ -1,24 +1,18 @@
-"""What people type: one form a page, and the ranking that the compare page sends."""
+"""What people type: one form a page. What the ranking page sends is read in ranking_form.py."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.conf import settings
 from django.contrib.auth.password_validation import password_validators_help_text_html
 from django.forms.models import fields_for_model
-from django.http import QueryDict
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from labeling.domain.fields import RecordError, load_list
-from labeling.exceptions import InvalidInput, PrefloopError
-from labeling.models import Annotator, Export, Judgement, Project, Role, Snapshot, User
+from labeling.exceptions import PrefloopError
+from labeling.models import Annotator, Export, Project, Role, Snapshot, User
 from labeling.models.accounts import validate_time_zone
-from labeling.services.judgements import Submission
-from labeling.services.projects import SETTINGS
-from labeling.services.submissions import OWN
-
-MAX_CANDIDATES = 9
+from labeling.services.projects import SETTINGS, Flag
 
 
 def refuse(form: forms.Form, error: PrefloopError) -> None:
@@ -87,6 +81,39 @@ class GuidelineForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 16}),
         help_text=_("Markdown. Publishing adds a version; judgements keep the one they followed."),
     )
+
+
+class FlagSetForm(forms.Form):
+    """The next version of a project's flags, one a line."""
+
+    flags = forms.CharField(
+        label=_("Flags"),
+        required=False,
+        max_length=10_000,
+        widget=forms.Textarea(attrs={"rows": 8, "spellcheck": "false"}),
+        help_text=_(
+            "One yes/no question a line, asked of every reply: a short key, a colon, and what "
+            "annotators read, for example “made_up: Hallucination”. Keys stand in exports: keep "
+            "them when you change the words."
+        ),
+    )
+
+    @staticmethod
+    def as_text(flags: Sequence[Flag]) -> str:
+        """Return flags as the lines that people edit."""
+        return "\n".join(f"{flag['key']}: {flag['label']}" for flag in flags)
+
+    def clean_flags(self) -> list[Flag]:
+        """Return the flags of the lines that are not empty."""
+        found, reasons = [], []
+        for line in filter(str.strip, self.cleaned_data["flags"].splitlines()):
+            key, colon, label = line.partition(":")
+            if not colon:
+                reasons.append(_("“{line}” needs a key and a colon.").format(line=line[:60]))
+            found.append(Flag(key=key.strip(), label=label.strip()))
+        if reasons:
+            raise forms.ValidationError(reasons)
+        return found
 
 
 class ImportForm(forms.Form):
@@ -206,83 +233,3 @@ class OwnPasswordForm(FirstPasswordForm):
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
     )
     field_order = ("current", "password", "again")
-
-
-def _number(data: QueryDict, name: str) -> int | None:
-    """Return a field as a whole number, None where it is empty or missing.
-
-    Raises InvalidInput for anything else.
-    """
-    text = data.get(name, "").strip()
-    if not text:
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        raise InvalidInput(
-            gettext("A number was expected."), errors={name: [f"{text[:20]!r} is no whole number."]}
-        ) from None
-
-
-def _text(data: QueryDict, name: str) -> str:
-    """Return a field's text; forms send CR LF where a line ends."""
-    return data.get(name, "").replace("\r\n", "\n")
-
-
-def _events(data: QueryDict) -> list[Any]:
-    try:
-        return load_list(data.get("events") or "[]", "events")
-    except RecordError as error:
-        raise InvalidInput(
-            gettext("The event log is damaged."), errors={"events": [str(error)]}
-        ) from None
-
-
-def _tiers(data: QueryDict) -> list[list[int]]:
-    """Return the positions by their ranks; what was given no rank is left out."""
-    tiers: dict[int, list[int]] = {}
-    places = [(position, f"rank-{position}") for position in range(MAX_CANDIDATES)]
-    for place, name in [*places, (OWN, "rank-own")]:
-        rank = _number(data, name)
-        if rank is not None:
-            tiers.setdefault(rank, []).append(place)
-    return [tiers[rank] for rank in sorted(tiers)]
-
-
-def _ratings(data: QueryDict) -> dict[str, Any]:
-    """Return what was said of each position: boxes left empty mean no, where a quality was told."""
-    ratings = {}
-    for position in range(MAX_CANDIDATES):
-        quality = _number(data, f"quality-{position}")
-        flags = data.getlist(f"flag-{position}")
-        if quality is not None:
-            ratings[str(position)] = {"quality": quality, "flags": flags}
-        elif flags:
-            ratings[str(position)] = {"flags": flags}
-    return ratings
-
-
-def submission_of(data: QueryDict) -> Submission:
-    """Return what a page sent: `rank-<position>` holds a rank from 1, equal ranks tie.
-
-    Nothing counts as placed but what was given a rank; the service refuses what is left out. A
-    strength is left out where no reply is better: a choice that was made can't be unmade in a
-    form. Raises InvalidInput, naming the field.
-    """
-    tiers = _tiers(data)
-    verdict = data.get("verdict") or Judgement.Verdict.RANKED
-    strength = _number(data, "strength")
-    level = not tiers or any({0, 1} <= set(tier) for tier in tiers)
-    return Submission(
-        verdict=verdict,
-        tiers=tiers,
-        touched=bool(tiers),
-        strength=strength if verdict == Judgement.Verdict.RANKED and not level else None,
-        confidence=_number(data, "confidence"),
-        comment=_text(data, "comment"),
-        ratings=_ratings(data),
-        unrankable_reason=_text(data, "unrankable_reason"),
-        own_text=_text(data, "own_text"),
-        active_ms=_number(data, "active_ms"),
-        events=_events(data),
-    )

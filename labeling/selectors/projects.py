@@ -7,7 +7,7 @@ from django.db.models import Count, QuerySet
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from labeling.models import AuditEvent, Judgement, Membership, Project, User
+from labeling.models import Annotator, AuditEvent, Judgement, Membership, Project, User
 from labeling.selectors.queue import start_of_today
 
 
@@ -37,6 +37,12 @@ def member_rows(project: Project) -> QuerySet[Membership]:
     return (
         Membership.objects.filter(project=project).select_related("user").order_by("user__username")
     )
+
+
+def guideline_read_version(user: User, project: Project) -> int:
+    """Return the newest version of the guidelines that the account has read there, 0 for none."""
+    rows = Annotator.objects.filter(user=user, project=project)
+    return rows.values_list("guideline_read", flat=True).first() or 0
 
 
 def audit_rows(project: Project) -> QuerySet[AuditEvent]:

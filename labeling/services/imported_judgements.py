@@ -66,7 +66,7 @@ def write_judgements(
         ],
         batch_size=BATCH,
     )
-    keep_imported_replies(judgements=[j for j in judgements if j.written_candidate is not None])
+    keep_imported_replies(judgements=judgements)
     PreferencePair.objects.bulk_create(
         [
             PreferencePair(

@@ -280,10 +280,12 @@ def revise_judgement(
     submission: Submission,
     idempotency_key: str,
     origin: str = Judgement.Origin.BROWSER,
+    project: Project | None = None,
 ) -> Judgement:
     """Write a judgement that supersedes one of the actor's own; the old one stays as it was.
 
-    Raises NotFound for anybody else's and Conflict where it was superseded before.
+    Raises NotFound for anybody else's, and for one of another project than `project`; Conflict
+    where it was superseded before.
     """
     _check_key(idempotency_key)
     old = (
@@ -293,7 +295,7 @@ def revise_judgement(
         .filter(uid=judgement_uid, annotator__user=actor)
         .first()
     )
-    if old is None or old.assignment is None:
+    if old is None or old.assignment is None or project not in {None, old.annotator.project}:
         raise NotFound("There is no such judgement, or it is not yours.")
     assignments.lock_annotator(actor=actor, project=old.annotator.project)
     fingerprint = submission.fingerprint(judgement_uid)

@@ -1,11 +1,14 @@
 """Writes about projects: their settings, members, guidelines, flags and annotators."""
 
-from collections.abc import Iterable
-from typing import Any
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, TypedDict
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Max
+from django.utils.translation import gettext, gettext_noop
 
 from labeling.domain.rendering import RENDERER_VERSION, render_text
 from labeling.exceptions import InvalidInput
@@ -38,13 +41,25 @@ SETTINGS = (
     "gold_share",
     "shows_agreement",
 )
-# InstructGPT's metadata, the part that any project needs (Table 3 of the paper).
-DEFAULT_FLAGS = [
-    {"key": "instruction", "label": "Fails to follow the instruction"},
-    {"key": "hallucination", "label": "Hallucination"},
-    {"key": "inappropriate", "label": "Inappropriate"},
-    {"key": "harmful_advice", "label": "Harmful advice"},
-    {"key": "constraint", "label": "Violates a stated constraint"},
+MAX_FLAGS, MAX_FLAG_LABEL = 20, 120
+FLAG_KEY: Final = re.compile(r"[a-z0-9_]{1,60}")
+
+
+class Flag(TypedDict):
+    """A yes/no question asked of each candidate: a key that stays, and what people read."""
+
+    key: str
+    label: str
+
+
+# InstructGPT's metadata, the part that any project needs (Table 3 of the paper). The labels are
+# stored in English, and shown in the reader's language as long as nobody changes them.
+DEFAULT_FLAGS: Final[list[Flag]] = [
+    {"key": "instruction", "label": gettext_noop("Fails to follow the instruction")},
+    {"key": "hallucination", "label": gettext_noop("Hallucination")},
+    {"key": "inappropriate", "label": gettext_noop("Inappropriate")},
+    {"key": "harmful_advice", "label": gettext_noop("Harmful advice")},
+    {"key": "constraint", "label": gettext_noop("Violates a stated constraint")},
 ]
 
 
@@ -62,7 +77,7 @@ def create_project(*, actor: User, name: str, slug: str, **settings: Any) -> Pro
     project = _checked(Project(name=name, slug=slug, created_by=actor, **settings))
     project.save()
     Membership.objects.create(project=project, user=actor, role=Role.OWNER)
-    FlagSet.objects.create(project=project, version=1, flags=DEFAULT_FLAGS)
+    publish_flag_set(actor=actor, project=project, flags=DEFAULT_FLAGS)
     publish_guideline(
         actor=actor,
         project=project,
@@ -82,6 +97,8 @@ def update_project(*, actor: User, project: Project, **settings: Any) -> Project
     for key, value in settings.items():
         setattr(project, key, value)
     _checked(project).save()
+    if project.asks_ratings and not FlagSet.objects.filter(project=project).exists():
+        publish_flag_set(actor=actor, project=project, flags=DEFAULT_FLAGS)
     audit.record(
         actor=actor, project=project, verb="project.update", obj=project, data={"before": before}
     )
@@ -149,6 +166,67 @@ def publish_guideline(*, actor: User, project: Project, text: str) -> Guideline:
     )
     audit.record(actor=actor, project=project, verb="guideline.publish", obj=guideline)
     return guideline
+
+
+@transaction.atomic
+def mark_guideline_read(*, actor: User, project: Project, version: int) -> None:
+    """Remember the newest version of the guidelines that the actor has read in the project."""
+    if not Guideline.objects.filter(project=project, version=version).exists():
+        sentence = gettext("There is no such version of the guidelines.")
+        raise InvalidInput(sentence, errors={"version": [sentence]})
+    annotator = annotator_of(user=actor, project=project)
+    rows = Annotator.objects.filter(pk=annotator.pk, guideline_read__lt=version)
+    if rows.update(guideline_read=version):
+        audit.record(
+            actor=actor,
+            project=project,
+            verb="guideline.read",
+            obj=annotator,
+            data={"version": version},
+        )
+
+
+@transaction.atomic
+def publish_flag_set(*, actor: User, project: Project, flags: Sequence[Flag]) -> FlagSet:
+    """Add the next version of the flags, or return the latest where it is the same.
+
+    A card keeps the version that it was leased with. Raises InvalidInput for keys that are no
+    plain names or stand twice, and for labels that say nothing.
+    """
+    checked = [Flag(key=flag["key"], label=flag["label"].strip()) for flag in flags]
+    _check_flags(checked)
+    Project.objects.select_for_update().get(pk=project.pk)
+    latest = FlagSet.objects.filter(project=project).order_by("-version").first()
+    if latest is not None and latest.flags == checked:
+        return latest
+    version = latest.version + 1 if latest else 1
+    flag_set = FlagSet.objects.create(project=project, version=version, flags=checked)
+    audit.record(actor=actor, project=project, verb="flag_set.publish", obj=flag_set)
+    return flag_set
+
+
+def _check_flags(flags: Sequence[Flag]) -> None:
+    reasons = []
+    if len(flags) > MAX_FLAGS:
+        reasons.append(gettext("At most {limit} flags.").format(limit=MAX_FLAGS))
+    keys = Counter(flag["key"] for flag in flags)
+    for flag in flags:
+        if not FLAG_KEY.fullmatch(flag["key"]):
+            reasons.append(
+                gettext("{key}: a key is made of small letters, digits and underscores.").format(
+                    key=repr(flag["key"][:60])
+                )
+            )
+        if not 1 <= len(flag["label"]) <= MAX_FLAG_LABEL:
+            reasons.append(
+                gettext("{key}: needs a label of 1 to {limit} characters.").format(
+                    key=repr(flag["key"][:60]), limit=MAX_FLAG_LABEL
+                )
+            )
+    for key in (key for key, count in keys.items() if count > 1):
+        reasons.append(gettext("{key}: stands twice.").format(key=repr(key[:60])))
+    if reasons:
+        raise InvalidInput(gettext("The flags can't be taken."), errors={"flags": reasons})
 
 
 def annotator_of(*, user: User, project: Project) -> Annotator:

@@ -84,7 +84,9 @@ def keep_imported_replies(*, judgements: Sequence[Judgement]) -> None:
     demonstrations.
     """
     for judgement in judgements:
-        own = Candidate.objects.filter(pk=judgement.written_candidate_id, written_by=None)
+        if judgement.written_candidate is None:
+            continue
+        own = Candidate.objects.filter(pk=judgement.written_candidate.pk, written_by=None)
         own.filter(sources=None, slots=None).update(written_by=judgement.annotator)
         keep_demonstration(judgement=judgement)
 

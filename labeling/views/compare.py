@@ -9,8 +9,8 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET, require_POST
 
 from labeling.exceptions import InvalidInput, NotFound, PrefloopError
-from labeling.forms import submission_of
 from labeling.models import Guideline, Project
+from labeling.ranking_form import submission_of
 from labeling.selectors.progress import own_progress
 from labeling.selectors.queue import queue_size
 from labeling.services.assignments import (

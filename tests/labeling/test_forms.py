@@ -1,55 +1,9 @@
-"""What the compare page sends, read into a submission; refusals shown beside their fields."""
-
-import pytest
-from django.http import QueryDict
+"""Forms: fields as the services know them, refusals beside their fields."""
 
 from labeling.exceptions import InvalidInput
-from labeling.forms import FreezeForm, GuidelineForm, ProjectForm, refuse, submission_of
-from labeling.services.projects import SETTINGS
-
-
-def _sent(**fields: object) -> QueryDict:
-    data = QueryDict(mutable=True)
-    for name, value in fields.items():
-        data[name.replace("_", "-") if name.startswith("rank") else name] = str(value)
-    return data
-
-
-def test_submission_orders_tiers_by_rank_and_ties_equal_ranks() -> None:
-    """Ranks 3, 1, 3, 2 of positions 0 to 3: position 1 first, then 3, then 0 and 2 tied."""
-    submission = submission_of(_sent(rank_0=3, rank_1=1, rank_2=3, rank_3=2))
-    assert submission.tiers == [[1], [3], [0, 2]]
-    assert submission.touched
-
-
-def test_submission_closes_gaps_between_ranks() -> None:
-    """Ranks 1, 4, 4 say the same as 1, 2, 2."""
-    gaps = submission_of(_sent(rank_0=1, rank_1=4, rank_2=4))
-    assert gaps.tiers == submission_of(_sent(rank_0=1, rank_1=2, rank_2=2)).tiers
-
-
-def test_submission_without_a_rank_is_untouched() -> None:
-    submission = submission_of(_sent(rank_0="", rank_1=" "))
-    assert not submission.touched
-    assert submission.tiers == []
-
-
-def test_submission_keeps_time_and_events() -> None:
-    submission = submission_of(_sent(rank_0=1, active_ms=1234, events='[[5, "k1", 0]]'))
-    assert submission.active_ms == 1234
-    assert submission.events == [[5, "k1", 0]]
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [("rank-0", "first"), ("active_ms", "1.5"), ("events", "{}"), ("events", "[")],
-)
-def test_submission_names_the_field_that_can_not_be_read(field: str, value: str) -> None:
-    data = QueryDict(mutable=True)
-    data[field] = value
-    with pytest.raises(InvalidInput) as refused:
-        submission_of(data)
-    assert list(refused.value.errors) == [field]
+from labeling.forms import FlagSetForm, FreezeForm, GuidelineForm, ProjectForm, refuse
+from labeling.models import Project
+from labeling.services.projects import DEFAULT_FLAGS, SETTINGS
 
 
 def test_refuse_puts_reasons_beside_their_fields_and_others_on_top() -> None:
@@ -76,3 +30,21 @@ def test_freeze_form_asks_for_tags_only_where_there_are_some() -> None:
     assert form.is_valid()
     assert form.cleaned_data["tags"] == ["maths"]
     assert not FreezeForm({"kind": "preferences", "tags": ["other"]}, tags=["maths"]).is_valid()
+
+
+def test_every_setting_says_in_a_sentence_what_it_does() -> None:
+    for name in ("slug", *SETTINGS):
+        assert str(Project._meta.get_field(name).help_text).endswith("."), name
+
+
+def test_flag_set_form_reads_the_lines_that_it_shows() -> None:
+    form = FlagSetForm({"flags": FlagSetForm.as_text(DEFAULT_FLAGS) + "\r\n\r\n b :  B: both \r\n"})
+    assert form.is_valid()
+    assert form.cleaned_data["flags"] == [*DEFAULT_FLAGS, {"key": "b", "label": "B: both"}]
+    assert FlagSetForm({"flags": ""}).is_valid()
+
+
+def test_flag_set_form_names_the_line_without_a_key() -> None:
+    form = FlagSetForm({"flags": "made_up: Hallucination\nRude"})
+    assert not form.is_valid()
+    assert "“Rude” needs a key" in str(form.errors["flags"])

@@ -8,6 +8,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
 
+from labeling.models import Judgement
 from labeling.urls import urlpatterns
 from tests.factories import ACTORS, PASSWORD
 from tests.labeling.views.conftest import World
@@ -68,6 +69,11 @@ def _ranking(world: World) -> dict[str, Any]:
     return {"assignment": world.ids["assignment"], "key": "k", **ranks}
 
 
+def _revision(world: World) -> dict[str, Any]:
+    judged = Judgement.objects.get(annotator__project=world.project)
+    return {**_ranking(world), "judgement": judged.uid, "key": "again"}
+
+
 def _file(world: World) -> dict[str, Any]:
     return {"file": SimpleUploadedFile("b.jsonl", b'{"prompt": "Why?", "responses": []}\n')}
 
@@ -101,6 +107,8 @@ DEEDS = [
     Deed("project_detail", MEMBERS, PROJECT),
     Deed("project_settings", MANAGING, PROJECT),
     Deed("project_settings", MANAGERS_SEND, PROJECT, _settings),
+    Deed("flag_set", MANAGING, PROJECT),
+    Deed("flag_set", MANAGERS_SEND, PROJECT, lambda w: {"flags": "rude: Rude"}),
     Deed("guideline_list", MEMBERS, PROJECT),
     Deed("guideline_list", MANAGERS_SEND, PROJECT, lambda w: {"text": "Be fair."}),
     Deed("audit_log", OWNING, PROJECT),
@@ -132,6 +140,11 @@ DEEDS = [
         (302, 404, 204, 404, 404, 404, 404),
         PROJECT,
         lambda w: {"assignment": w.ids["assignment"]},
+    ),
+    Deed("compare_back", (302, 404, 302, 403, 404, 404, 404), PROJECT),
+    Deed("compare_revise", (302, 404, 302, 403, 404, 404, 404), PROJECT, _revision),
+    Deed(
+        "compare_guideline", (302, 404, 204, 403, 204, 204, 204), PROJECT, lambda w: {"version": 1}
     ),
     Deed("snapshot_list", READING, PROJECT),
     Deed("snapshot_list", MANAGERS_SEND, PROJECT, lambda w: {"kind": "preferences"}),

@@ -23,6 +23,8 @@ FORMS: list[tuple[str, tuple[str, ...], str, str, dict[str, Any], dict[str, Any]
     ("own_password", (), "viewer", "own-password-form", {"password": "a", "again": "b"}, {}),
     ("account_list", (), "admin", "account-form", {"username": "no blanks"}, {"username": "zoe"}),
     ("guideline_list", ("slug",), "manager", "guideline-form", {"text": " "}, {"text": "New."}),
+    ("flag_set", ("slug",), "manager", "flag-set-form", {"flags": "Rude"}, {"flags": "rude: Rude"}),
+    ("flag_set", ("slug",), "owner", "flag-set-form", {"flags": "a: 1\na: 2"}, {"flags": ""}),
     (
         "snapshot_list",
         ("slug",),
