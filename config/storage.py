@@ -6,7 +6,7 @@ from django.contrib.staticfiles.storage import HashedFilesMixin
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
-class StaticFiles(CompressedManifestStaticFilesStorage):
+class StaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
     """Compressed files named by their content, in the imports of our own scripts too.
 
     A module that imports another by a plain name would go on with an old one after an update. Not
