@@ -14,6 +14,7 @@ from labeling.views import (
     revisions,
     site_accounts,
     snapshots,
+    writing,
 )
 
 app_name = "labeling"
@@ -41,6 +42,11 @@ urlpatterns = [
     path(f"{_PROJECT}members/<int:pk>/remove/", members.member_remove, name="member_remove"),
     path(f"{_PROJECT}prompts/", prompts.prompt_list, name="prompt_list"),
     path(f"{_PROJECT}prompts/<int:pk>/", prompts.prompt_detail, name="prompt_detail"),
+    path(
+        f"{_PROJECT}prompts/<int:pk>/demonstrations/<int:demonstration_id>/withdraw/",
+        prompts.demonstration_withdraw,
+        name="demonstration_withdraw",
+    ),
     path(f"{_PROJECT}imports/", prompts.import_list, name="import_list"),
     path(f"{_PROJECT}imports/<uuid:uid>/", prompts.import_detail, name="import_detail"),
     path(f"{_PROJECT}compare/", compare.compare, name="compare"),
@@ -50,6 +56,13 @@ urlpatterns = [
     path(f"{_PROJECT}compare/back/", revisions.compare_back, name="compare_back"),
     path(f"{_PROJECT}compare/revise/", revisions.compare_revise, name="compare_revise"),
     path(f"{_PROJECT}compare/guideline/", guidelines.compare_guideline, name="compare_guideline"),
+    path(f"{_PROJECT}write/", writing.write, name="write"),
+    path(f"{_PROJECT}write/submit/", writing.write_submit, name="write_submit"),
+    path(f"{_PROJECT}write/skip/", writing.write_skip, name="write_skip"),
+    path(f"{_PROJECT}write/draft/", writing.write_draft, name="write_draft"),
+    path(f"{_PROJECT}write/renew/", writing.write_renew, name="write_renew"),
+    path(f"{_PROJECT}write/preview/", writing.write_preview, name="write_preview"),
+    path(f"{_PROJECT}write/<uuid:uid>/", writing.write_correct, name="write_correct"),
     path(f"{_PROJECT}snapshots/", snapshots.snapshot_list, name="snapshot_list"),
     path(f"{_PROJECT}snapshots/<int:number>/", snapshots.snapshot_detail, name="snapshot_detail"),
     path(f"{_PROJECT}snapshots/<int:number>/exports/", snapshots.export_list, name="export_list"),

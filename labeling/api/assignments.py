@@ -7,7 +7,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from labeling.api.base import HIDDEN, ApiView, answers
+from labeling.api.base import HIDDEN, KEY_HEADER, ApiView, answers, idempotency_key
 from labeling.api.serializers import (
     CardSerializer,
     JudgedSerializer,
@@ -15,22 +15,10 @@ from labeling.api.serializers import (
     LeaseSerializer,
     SkipInput,
 )
-from labeling.exceptions import InvalidInput, NotFound
+from labeling.exceptions import NotFound
 from labeling.models import Judgement, Project, User
 from labeling.services.assignments import claim_next, renew_lease, skip_assignment
 from labeling.services.judgements import Submission, submit_and_claim, submit_judgement
-
-KEY_HEADER = "Idempotency-Key"
-
-
-def _key(request: Request) -> str:
-    key = request.headers.get(KEY_HEADER, "").strip()
-    if not 1 <= len(key) <= 80:
-        raise InvalidInput(
-            f"Send the header {KEY_HEADER}: a new text for each judgement, the same for a retry.",
-            errors={KEY_HEADER: ["Must be 1 to 80 characters."]},
-        )
-    return key
 
 
 def _project_of_assignment(user: User, uid: UUID) -> Project:
@@ -74,7 +62,7 @@ class JudgementView(ApiView):
     )
     def post(self, request: Request, uid: UUID) -> Response:
         """Submit a ranking by positions; the same key and body again give the same judgement."""
-        key = _key(request)
+        key = idempotency_key(request)
         given = JudgementInput(data=request.data)
         given.is_valid(raise_exception=True)
         said = dict(given.validated_data)

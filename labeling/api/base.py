@@ -16,12 +16,25 @@ from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
 from labeling.api.serializers import ErrorSerializer
-from labeling.exceptions import NotFound
+from labeling.exceptions import InvalidInput, NotFound
 from labeling.models import Project, User
 from labeling.permissions import require
 
 Row = TypeVar("Row", bound=Model)
 HIDDEN = "There is no such thing, or none that you may see."
+
+KEY_HEADER = "Idempotency-Key"
+
+
+def idempotency_key(request: Request) -> str:
+    """Return the key by which a retry is known. Raises InvalidInput, naming the header."""
+    key = request.headers.get(KEY_HEADER, "").strip()
+    if not 1 <= len(key) <= 80:
+        raise InvalidInput(
+            f"Send the header {KEY_HEADER}: a new text for each submission, the same for a retry.",
+            errors={KEY_HEADER: ["Must be 1 to 80 characters."]},
+        )
+    return key
 
 
 def answers(success: Any, status: int = 200) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from labeling.api import accounts, assignments, projects, prompts, snapshots
+from labeling.api import accounts, assignments, judgements, projects, prompts, snapshots, writing
 
 app_name = "labeling_api"
 
@@ -33,8 +33,27 @@ urlpatterns = [
     path(
         "assignments/<uuid:uid>/judgement/", assignments.JudgementView.as_view(), name="judgement"
     ),
+    path(
+        "projects/<slug:slug>/own-judgements/<int:back>/",
+        judgements.OwnJudgementView.as_view(),
+        name="own_judgement",
+    ),
+    path("judgements/<uuid:uid>/revision/", judgements.RevisionView.as_view(), name="revision"),
+    path("projects/<slug:slug>/flag-sets/", judgements.FlagSetListView.as_view(), name="flag_sets"),
     path("assignments/<uuid:uid>/skip/", assignments.SkipView.as_view(), name="skip"),
     path("assignments/<uuid:uid>/renew/", assignments.RenewView.as_view(), name="renew"),
+    path(
+        "projects/<slug:slug>/writing/next/",
+        writing.WritingNextView.as_view(),
+        name="writing_next",
+    ),
+    path(
+        "writing/<uuid:uid>/demonstration/",
+        writing.DemonstrationView.as_view(),
+        name="demonstration",
+    ),
+    path("writing/<uuid:uid>/skip/", writing.WritingSkipView.as_view(), name="writing_skip"),
+    path("writing/<uuid:uid>/renew/", writing.WritingRenewView.as_view(), name="writing_renew"),
     path("projects/<slug:slug>/snapshots/", snapshots.SnapshotListView.as_view(), name="snapshots"),
     path("snapshots/<int:snapshot_id>/", snapshots.SnapshotView.as_view(), name="snapshot"),
     path(

@@ -94,6 +94,12 @@ def last_written(user: User, project: Project) -> Demonstration | None:
     return rows.select_related("assignment").order_by("-assignment__ended_at", "-id").first()
 
 
+def correctable(user: User, project: Project, assignment_uid: UUID) -> Demonstration | None:
+    """Return the account's own reply under that assignment, if it may still be corrected."""
+    rows = _current(project).filter(annotator__user=user, state=State.ACTIVE)
+    return rows.filter(assignment__uid=assignment_uid).select_related("prompt").first()
+
+
 def written_replies(prompt: Prompt, *, limit: int = 50) -> list[WrittenReply]:
     """Return a prompt's demonstrations that nothing supersedes, oldest first."""
     rows = prompt.demonstrations.filter(superseded_by=None).select_related(

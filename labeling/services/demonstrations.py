@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from labeling.domain.content import content_hash, parse_reply
 from labeling.exceptions import Conflict, IdempotencyConflict, InvalidInput, NotFound
@@ -101,7 +102,7 @@ def revise_demonstration(*, actor: User, assignment_uid: UUID, writing: Writing)
     rows = Demonstration.objects.filter(assignment=assignment, superseded_by=None)
     old = rows.select_for_update(of=("self",)).first()
     if old is None or old.state != State.ACTIVE:
-        raise Conflict("There is no reply of yours to correct here, or it was withdrawn.")
+        raise Conflict(_("There is no reply of yours to correct here, or it was withdrawn."))
     return _write(
         actor, assignment, assignment_uid, writing, {"surplus": old.surplus, "supersedes": old}
     )
@@ -119,9 +120,9 @@ def withdraw_demonstration(
     rows = Demonstration.objects.filter(prompt__project=project, pk=demonstration_id)
     found = rows.select_for_update(of=("self",)).first()
     if found is None:
-        raise NotFound("There is no such demonstration in this project.")
+        raise NotFound(_("There is no such demonstration in this project."))
     if Demonstration.objects.filter(supersedes=found).exists():
-        raise Conflict("This reply was corrected by its writer. Withdraw the newer one.")
+        raise Conflict(_("This reply was corrected by its writer. Withdraw the newer one."))
     if found.state == State.WITHDRAWN:
         return found
     found.state = State.WITHDRAWN
@@ -154,13 +155,13 @@ def _check(writing: Writing) -> None:
     """Raise InvalidInput that names the field which can't be taken."""
     errors: dict[str, list[str]] = {}
     if not 1 <= len(writing.idempotency_key) <= 80:
-        errors["idempotency_key"] = ["1 to 80 characters."]
+        errors["idempotency_key"] = [_("1 to 80 characters.")]
     if not writing.text.strip():
-        errors["text"] = ["Write a reply first, or skip the prompt."]
+        errors["text"] = [_("Write a reply first, or skip the prompt.")]
     if writing.active_ms is not None and not 0 <= writing.active_ms < 2**31:
-        errors["active_ms"] = ["Must be milliseconds, 0 or more."]
+        errors["active_ms"] = [_("Must be milliseconds, 0 or more.")]
     if errors:
-        raise InvalidInput("The reply can't be taken.", errors=errors)
+        raise InvalidInput(_("The reply can't be taken."), errors=errors)
     check_typed(writing.text, "text")
 
 
@@ -172,7 +173,7 @@ def _repeated(
     found = rows.filter(idempotency_key=writing.idempotency_key).first()
     if found is not None and found.request_hash != writing.fingerprint(assignment_uid):
         raise IdempotencyConflict(
-            "This idempotency key was used for another reply. Take a new key."
+            _("This idempotency key was used for another reply. Take a new key.")
         )
     return found
 

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from labeling.domain.content import ContentError, check_text
 from labeling.domain.uids import ordered_uid
@@ -25,8 +26,6 @@ from labeling.services.assignments import lock_annotator
 
 MAX_CHARACTERS = 200_000
 _LEASED = WritingAssignment.State.LEASED
-_ENDED = "A reply to this prompt was already written, or it was skipped."
-_NOT_OWN = "There is no such prompt to write for, or it is not yours."
 
 # Prompts that fewest people have written for come first, and of those the oldest.
 _CLAIM = """
@@ -126,7 +125,7 @@ def own_writing(*, actor: User, assignment_uid: UUID) -> WritingAssignment:
     rows = rows.filter(uid=assignment_uid, annotator__user=actor)
     found = rows.select_for_update(of=("annotator", "self")).first()
     if found is None:
-        raise NotFound(_NOT_OWN)
+        raise NotFound(_("There is no such prompt to write for, or it is not yours."))
     require(actor, "judgement.make", found.annotator.project)
     return found
 
@@ -141,7 +140,7 @@ def return_place(prompt_id: int) -> None:
 def skip_writing(*, actor: User, assignment_uid: UUID, reason: str) -> None:
     """Give a prompt back to the others, with a reason; the actor won't see it again."""
     if not reason.strip():
-        raise InvalidInput("Say why.", errors={"reason": ["A skip needs a reason."]})
+        raise InvalidInput(_("Say why."), errors={"reason": [_("A skip needs a reason.")]})
     check_typed(reason, "reason")
     assignment = open_writing(own_writing(actor=actor, assignment_uid=assignment_uid))
     if assignment.state == _LEASED:
@@ -172,7 +171,7 @@ def open_writing(assignment: WritingAssignment) -> WritingAssignment:
     rows = rows.exclude(state=WritingAssignment.State.EXPIRED)
     current = rows.select_for_update(of=("self",)).first()
     if current is not None and current.state != _LEASED:
-        raise AssignmentEnded(_ENDED)
+        raise AssignmentEnded(_("You have already written to this prompt, or skipped it."))
     return current or assignment
 
 
@@ -188,7 +187,7 @@ def renew_writing(*, actor: User, assignment_uid: UUID) -> datetime:
 
 def _renew(assignment: WritingAssignment) -> datetime:
     if assignment.state != _LEASED:
-        raise AssignmentEnded("This lease has ended. What you submit is still kept.")
+        raise AssignmentEnded(_("This lease has ended. What you submit is still kept."))
     assignment.expires_at = _lease_end(assignment.annotator.project)
     assignment.save(update_fields=["expires_at"])
     return assignment.expires_at
@@ -213,13 +212,12 @@ def save_writing_draft(*, actor: User, assignment_uid: UUID, text: str) -> int:
 def check_typed(text: str, field: str) -> str:
     """Return a text that the database can keep; raise InvalidInput that names the field."""
     if len(text) > MAX_CHARACTERS:
-        raise InvalidInput(
-            "The text is too long.", errors={field: [f"At most {MAX_CHARACTERS} characters."]}
-        )
+        reason = _("At most {count} characters.").format(count=MAX_CHARACTERS)
+        raise InvalidInput(_("The text is too long."), errors={field: [reason]})
     try:
         check_text(text, field)
     except ContentError as error:
-        raise InvalidInput("The text can't be kept.", errors={field: [str(error)]}) from None
+        raise InvalidInput(_("The text can't be kept."), errors={field: [str(error)]}) from None
     return text
 
 

@@ -17,6 +17,7 @@ register = template.Library()
 _LINKS = (
     (_("Overview"), "labeling:project_detail", "project.view"),
     (_("Rank"), "labeling:compare", "judgement.make"),
+    (_("Write"), "labeling:write", "judgement.make"),
     (_("Prompts"), "labeling:prompt_list", "prompt.view"),
     (_("Imports"), "labeling:import_list", "prompt.import"),
     (_("Snapshots"), "labeling:snapshot_list", "snapshot.view"),
@@ -54,6 +55,8 @@ def project_nav(context: template.Context, project: Project) -> dict[str, Any]:
     here = context["request"].path if "request" in context else ""
     links = []
     for label, name, deed in _LINKS:
+        if name == "labeling:write" and not project.demonstrations_per_prompt:
+            continue
         try:
             url = reverse(name, args=[project.slug])
         except NoReverseMatch:

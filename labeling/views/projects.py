@@ -14,6 +14,7 @@ from labeling.permissions import may, require
 from labeling.selectors.progress import own_progress, project_progress
 from labeling.selectors.projects import audit_rows, judgements_by_day, own_projects
 from labeling.selectors.queue import queue_size
+from labeling.selectors.writing import writing_left
 from labeling.services.projects import create_project, publish_guideline, update_project
 from labeling.views.access import answer, go_to, project_for, reader, signed_in
 from labeling.views.charts import HEIGHT, WIDTH, day_bars
@@ -61,6 +62,7 @@ def project_detail(request: HttpRequest, slug: str) -> HttpResponseBase:
         "project": project,
         "own": own_progress(user, project),
         "queue_size": queue_size(project),
+        "writing_left": writing_left(project),
         "progress": project_progress(project) if sees_all else None,
         "bars": day_bars(judgements_by_day(project, user=only)),
         "chart_width": WIDTH,

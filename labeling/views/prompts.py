@@ -2,11 +2,13 @@
 
 from functools import partial
 
+from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
-from django.views.decorators.http import require_GET, require_http_methods
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from labeling import tasks
 from labeling.exceptions import NotFound, PrefloopError
@@ -15,6 +17,8 @@ from labeling.models import ImportBatch, Project, Prompt, Tag
 from labeling.models.prompts import State
 from labeling.permissions import may
 from labeling.selectors.prompts import prompt_rows
+from labeling.selectors.writing import written_replies
+from labeling.services.demonstrations import withdraw_demonstration
 from labeling.services.imports import create_import
 from labeling.views.access import answer, go_to, project_for, reader, signed_in
 
@@ -58,8 +62,23 @@ def prompt_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponseBase:
         "sees_sources": sees_sources,
         "candidates": candidates.prefetch_related("sources") if sees_sources else candidates,
         "comparisons": prompt.comparisons.order_by("id"),
+        "written": written_replies(prompt),
     }
     return render(request, "labeling/prompt_detail.html", context)
+
+
+@require_POST
+@signed_in
+def demonstration_withdraw(
+    request: HttpRequest, slug: str, pk: int, demonstration_id: int
+) -> HttpResponseBase:
+    """Take a demonstration out of use; where it counted, its prompt wants another one again."""
+    project = project_for(request, slug, "prompt.withdraw")
+    withdraw_demonstration(
+        actor=reader(request), project=project, demonstration_id=demonstration_id
+    )
+    messages.success(request, _("The demonstration is withdrawn."))
+    return go_to(request, "labeling:prompt_detail", slug, pk)
 
 
 def _imports(

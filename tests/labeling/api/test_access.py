@@ -57,7 +57,7 @@ def world() -> World:
     world = World(project, seven_actors(project))
     make_comparison(project, k=2)
     make_comparison(project, k=2)
-    submit_judgement(
+    judgement = submit_judgement(
         actor=world.annotator,
         assignment_uid=_claimed(world),
         submission=Submission(tiers=[[0], [1]], touched=True),
@@ -71,6 +71,7 @@ def world() -> World:
     world.ids = {
         "slug": project.slug,
         "assignment": _claimed(world),
+        "judgement": judgement.uid,
         "writing": _writing(world),
         "snapshot": snapshot.pk,
         "batch": batch.uid,
@@ -154,6 +155,17 @@ TABLE = [
         {"reason": "off topic"},
     ),
     Deed("renew", "post", "/api/v1/assignments/{assignment}/renew/", ASSIGNEE),
+    Deed("own_judgement", "get", f"{_P}own-judgements/1/", (401, 404, 200, 403, 404, 404, 404)),
+    Deed(
+        "revision",
+        "post",
+        "/api/v1/judgements/{judgement}/revision/",
+        ASSIGNEE,
+        _RANKING,
+        {"Idempotency-Key": "again"},
+    ),
+    Deed("flag_sets", "get", f"{_P}flag-sets/", EVERY_MEMBER),
+    Deed("flag_sets", "post", f"{_P}flag-sets/", _managers(201), {"flags": []}),
     Deed("writing_next", "post", f"{_P}writing/next/", (401, 404, 200, 403, 200, 200, 200)),
     Deed(
         "demonstration",

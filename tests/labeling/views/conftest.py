@@ -8,14 +8,16 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from labeling.models import Export, Project, User
+from labeling.models import Demonstration, Export, Project, User
 from labeling.services.accounts import create_user
 from labeling.services.assignments import claim_next
+from labeling.services.demonstrations import Writing, submit_demonstration
 from labeling.services.exports import request_export
 from labeling.services.imports import create_import
 from labeling.services.judgements import Submission, submit_judgement
 from labeling.services.passwords import link_token
 from labeling.services.snapshots import freeze_snapshot
+from labeling.services.writing import claim_writing
 from tests.factories import make_comparison, make_project, seven_actors
 
 
@@ -53,6 +55,22 @@ def claimed(world: World) -> uuid.UUID:
     return card.assignment_uid
 
 
+def claimed_writing(world: World) -> uuid.UUID:
+    """Lease the next prompt to the annotator, to be written to."""
+    card = claim_writing(actor=world.actor("annotator"), project=world.project)
+    assert card is not None
+    return card.assignment_uid
+
+
+def write_one(world: World) -> Demonstration:
+    """Have the annotator write a reply to the next prompt."""
+    return submit_demonstration(
+        actor=world.actor("annotator"),
+        assignment_uid=claimed_writing(world),
+        writing=Writing(text="Written **before**.", idempotency_key=uuid.uuid4().hex),
+    )
+
+
 def _ready_export(owner: User, snapshot: Any, folder: Any) -> Export:
     export = request_export(actor=owner, snapshot=snapshot, format="kway", container="jsonl")
     path = folder / "rows.jsonl"
@@ -63,8 +81,11 @@ def _ready_export(owner: User, snapshot: Any, folder: Any) -> Export:
 
 @pytest.fixture
 def world(db: None, tmp_path: Any) -> World:
-    """Return the world: one comparison judged, one leased to the annotator, some more waiting."""
-    project = make_project()
+    """Return the world: one comparison judged, one leased to the annotator, some more waiting.
+
+    The same goes for prompts to write a reply to.
+    """
+    project = make_project(demonstrations_per_prompt=1)
     made = World(project, seven_actors(project))
     comparisons = [make_comparison(project) for _ in range(5)]
     submit_judgement(
@@ -78,6 +99,7 @@ def world(db: None, tmp_path: Any) -> World:
     batch = create_import(actor=owner, project=project, file_name="a.jsonl", chunks=[b"{}\n"])
     viewer = project.memberships.get(user=made.actor("viewer"))
     waiting = create_user(actor=None, username="newcomer", password=None)
+    written = write_one(made)
     made.ids = {
         "account": made.actor("stranger").pk,
         "deed": "reset",
@@ -90,5 +112,8 @@ def world(db: None, tmp_path: Any) -> World:
         "batch": batch.uid,
         "export": _ready_export(owner, snapshot, tmp_path).uid,
         "assignment": claimed(made),
+        "written": written.pk,
+        "own_writing": written.assignment.uid,
+        "writing": claimed_writing(made),
     }
     return made

@@ -74,6 +74,10 @@ def _revision(world: World) -> dict[str, Any]:
     return {**_ranking(world), "judgement": judged.uid, "key": "again"}
 
 
+def _reply(world: World) -> dict[str, Any]:
+    return {"assignment": world.ids["writing"], "key": "another key", "text": "A reply."}
+
+
 def _file(world: World) -> dict[str, Any]:
     return {"file": SimpleUploadedFile("b.jsonl", b'{"prompt": "Why?", "responses": []}\n')}
 
@@ -146,6 +150,25 @@ DEEDS = [
     Deed(
         "compare_guideline", (302, 404, 204, 403, 204, 204, 204), PROJECT, lambda w: {"version": 1}
     ),
+    Deed("demonstration_withdraw", MANAGERS_SEND, ("slug", "prompt", "written"), lambda w: {}),
+    Deed("write", ANNOTATING, PROJECT),
+    Deed("write_submit", ITS_HOLDER_SENDS, PROJECT, _reply),
+    Deed("write_draft", ITS_HOLDER_SENDS, PROJECT, _reply),
+    Deed("write_preview", ANNOTATING, PROJECT, _reply),
+    Deed(
+        "write_skip",
+        ITS_HOLDER_SENDS,
+        PROJECT,
+        lambda w: {"assignment": w.ids["writing"], "reason": "Other"},
+    ),
+    Deed(
+        "write_renew",
+        (302, 404, 204, 404, 404, 404, 404),
+        PROJECT,
+        lambda w: {"assignment": w.ids["writing"]},
+    ),
+    Deed("write_correct", (302, 404, 200, 403, 404, 404, 404), ("slug", "own_writing")),
+    Deed("write_correct", (302, 404, 302, 403, 404, 404, 404), ("slug", "own_writing"), _reply),
     Deed("snapshot_list", READING, PROJECT),
     Deed("snapshot_list", MANAGERS_SEND, PROJECT, lambda w: {"kind": "preferences"}),
     Deed("snapshot_detail", READING, ("slug", "snapshot")),

@@ -230,6 +230,7 @@ def test_freeze_leads_to_the_snapshot(world: World) -> None:
 
 
 def test_freeze_of_nothing_is_refused_in_the_form(world: World) -> None:
+    world.project.prompts.update(state="withdrawn")
     data = {"kind": "demonstrations"}
     response = world.client("manager").post(world.url("snapshot_list", "slug"), data)
     assert response.status_code == 422
