@@ -18,7 +18,9 @@ from labeling.models import (
     Snapshot,
     User,
 )
+from labeling.models.projects import MAX_CANDIDATES
 from labeling.models.prompts import State
+from labeling.selectors.queue import Asked
 from labeling.services.projects import SETTINGS
 
 
@@ -289,6 +291,23 @@ class CardCandidateSerializer(serializers.Serializer[Any]):
     html = serializers.CharField()
 
 
+class AskedSerializer(serializers.Serializer[Any]):
+    """What the project asks of a judgement beside the order."""
+
+    strength_scale = serializers.IntegerField(
+        help_text="of two candidates: 0 not asked, 3 from 1 to 3, 9 from 1 to 4 (the tie is the "
+        "fifth of nine points)"
+    )
+    ratings = serializers.BooleanField()
+    confidence = serializers.BooleanField(help_text="1 unsure, 2 fairly sure, 3 certain")
+    demonstrations = serializers.BooleanField(help_text="whether `own_text` is taken")
+    flags = serializers.SerializerMethodField()
+
+    def get_flags(self, asked: Asked) -> list[dict[str, str]]:
+        """Return the flags of this card's version."""
+        return [{"key": key, "label": label} for key, label in asked.flags]
+
+
 class CardSerializer(serializers.Serializer[Any]):
     """What is to be judged, leased until `expires_at`."""
 
@@ -298,6 +317,7 @@ class CardSerializer(serializers.Serializer[Any]):
     expires_at = serializers.DateTimeField()
     guideline_version = serializers.IntegerField()
     done_today = serializers.IntegerField()
+    asked = AskedSerializer()
 
 
 class RatingInput(InputSerializer):
@@ -309,22 +329,25 @@ class RatingInput(InputSerializer):
     )
 
 
-class JudgementInput(InputSerializer):
-    """A judgement of a card. Tiers hold positions, best first; equal ones share a tier."""
+class SaidInput(InputSerializer):
+    """What is said of a card. Tiers hold positions, best first; equal ones share a tier."""
 
     verdict = serializers.ChoiceField(
         choices=Judgement.Verdict.choices, default=Judgement.Verdict.RANKED
     )
     tiers = serializers.ListField(
-        child=serializers.ListField(child=serializers.IntegerField(min_value=0), max_length=9),
-        max_length=9,
+        child=serializers.ListField(
+            child=serializers.IntegerField(min_value=0), max_length=MAX_CANDIDATES + 1
+        ),
+        max_length=MAX_CANDIDATES + 1,
         default=list,
+        help_text="position K, one behind the last, is the reply in `own_text`",
     )
     strength = serializers.IntegerField(
-        required=False, allow_null=True, default=None, min_value=1, max_value=9
+        required=False, allow_null=True, default=None, min_value=1, max_value=4
     )
     confidence = serializers.IntegerField(
-        required=False, allow_null=True, default=None, min_value=1, max_value=9
+        required=False, allow_null=True, default=None, min_value=1, max_value=3
     )
     comment = serializers.CharField(required=False, allow_blank=True, default="", max_length=20_000)
     ratings = serializers.DictField(
@@ -333,9 +356,22 @@ class JudgementInput(InputSerializer):
     unrankable_reason = serializers.CharField(
         required=False, allow_blank=True, default="", max_length=500
     )
+    own_text = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        default="",
+        max_length=100_000,
+        trim_whitespace=False,
+        help_text="a reply that the annotator would rather give",
+    )
     active_ms = serializers.IntegerField(
         required=False, allow_null=True, default=None, min_value=0, max_value=2**31 - 1
     )
+
+
+class JudgementInput(SaidInput):
+    """A judgement of a card that is leased."""
+
     next = serializers.BooleanField(
         default=False, help_text="lease the next card in the same answer"
     )

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.csrf import get_token
-from django.shortcuts import redirect
+from django.shortcuts import redirect, resolve_url
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
@@ -23,7 +23,7 @@ from labeling.views.card import CardContext, Revision
 def compare_back(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Show the reader's n-th last judgement on its card, 1 for the newest; 404 beyond the oldest.
 
-    It is a piece of the ranking page alone: asked for as a page it leads there.
+    It is a piece of the ranking page: asked for as a page it leads there, and is opened in it.
     """
     project = project_for(request, slug, "judgement.make")
     number = request.GET.get("n", "1")
@@ -32,7 +32,7 @@ def compare_back(request: HttpRequest, slug: str) -> HttpResponseBase:
     if found is None:
         raise NotFound(_("There is no judgement of yours further back."))
     if not wants_piece(request):
-        return redirect("labeling:compare", slug=slug)
+        return redirect(f"{resolve_url('labeling:compare', slug)}?back={back}")
     return _piece(request, _revision(found, slug))
 
 

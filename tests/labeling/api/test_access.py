@@ -244,7 +244,7 @@ def test_a_stranger_learns_nothing_from_what_is_absent(
 ) -> None:
     """What is another's and what is nowhere are answered in the same words."""
     nowhere: dict[str, Any] = dict.fromkeys(
-        ("assignment", "writing", "batch", "export"), uuid.uuid4()
+        ("assignment", "judgement", "writing", "batch", "export"), uuid.uuid4()
     )
     nowhere |= {"slug": "nowhere", "snapshot": 2**40, "username": "nobody"}
     client = client_for(world.actors["stranger"])

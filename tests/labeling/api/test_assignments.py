@@ -54,6 +54,7 @@ def test_a_card_names_candidates_by_position_alone(client: APIClient, project: P
         "expires_at",
         "guideline_version",
         "done_today",
+        "asked",
     }
     assert [c["position"] for c in card["candidates"]] == [0, 1, 2]
     assert {tuple(sorted(c)) for c in card["candidates"]} == {("html", "position", "text")}
