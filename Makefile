@@ -19,7 +19,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --prefer-binary 
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo demo-reset serve admin test test-slow check check-steps format \
-	bench-loop bench-web clean
+	bench-loop bench-web bench-annotator clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -63,6 +63,9 @@ bench-loop: $(RUNTIME) ## Measure one turn of the loop on the demo world, three 
 
 bench-web: $(RUNTIME) ## Measure ranking over HTTP beside a bare view
 	@$(BIN)/python -m bench.web $(ARGS)
+
+bench-annotator: $(DEVELOPMENT) ## Measure the ranking page in Chromium on real comparisons
+	@$(BIN)/python -m bench.annotator $(ARGS)
 
 setup: $(RUNTIME) ## Install what the application needs into .venv
 

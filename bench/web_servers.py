@@ -66,13 +66,19 @@ def filling(var_dir: Path) -> Iterator[None]:
         process.wait()
 
 
-def make_world(var_dir: Path, database: str, plan: Plan) -> None:
-    """Make a database with the product's schema and the world of the plan in it."""
-    began = time.monotonic()
+def make_database(var_dir: Path, database: str) -> dict[str, str]:
+    """Make a database with the product's schema; return the environment that leads to it."""
     with psycopg.connect(superuser_dsn(var_dir, "postgres"), autocommit=True) as server:
         server.execute(f"CREATE DATABASE {database} OWNER {embedded_postgres.USER}")
     env = environment(var_dir, database)
     _run("config.prepare", env)
+    return env
+
+
+def make_world(var_dir: Path, database: str, plan: Plan) -> None:
+    """Make a database with the product's schema and the world of the plan in it."""
+    began = time.monotonic()
+    env = make_database(var_dir, database)
     _run("bench.web_world", env, order(plan, superuser_dsn(var_dir, database)))
     with psycopg.connect(superuser_dsn(var_dir, database)) as server:
         row = server.execute("SELECT pg_size_pretty(pg_database_size(current_database()))")

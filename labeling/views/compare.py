@@ -12,6 +12,7 @@ from labeling.exceptions import InvalidInput, NotFound, PrefloopError
 from labeling.models import Guideline, Project
 from labeling.ranking_form import submission_of
 from labeling.selectors.progress import own_progress
+from labeling.selectors.projects import guideline_read_version
 from labeling.selectors.queue import queue_size
 from labeling.services.assignments import (
     claim_ahead,
@@ -23,6 +24,9 @@ from labeling.services.judgements import submit_and_claim
 from labeling.views.access import reader, signed_in, wants_piece
 from labeling.views.card import CardContext
 from labeling.views.compare_words import script_words
+
+# What compare.js imports at once, asked for at once instead of one after the other.
+_SCRIPTS = tuple(f"labeling/{name}.js" for name in ("card", "reading", "sending", "work"))
 
 
 def _project(slug: str) -> Project:
@@ -45,16 +49,25 @@ def _page(
 ) -> HttpResponse:
     card = context.card
     done = card.done_today if card else own_progress(reader(request), project).done_today
+    guideline = Guideline.objects.filter(project=project).order_by("-version").first()
+    read = guideline_read_version(reader(request), project)
     variables = context.as_dict() | {
         "project": project,
         "done_today": done,
         "queue_size": queue_size(project),
-        "guideline": Guideline.objects.filter(project=project).order_by("-version").first(),
+        "guideline": guideline,
+        "guideline_changed": guideline is not None and guideline.version != read,
+        "revision_back": _whole(request.GET.get("back", "")),
         "words": script_words(),
+        "scripts": _SCRIPTS,
     }
     response = render(request, "labeling/compare.html", variables, status=status)
     patch_vary_headers(response, ["HX-Request"])
     return response
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) < 3 else None
 
 
 @require_GET

@@ -24,7 +24,7 @@ const DEEDS = {
   g: toggleGuidelines,
   v: () => say(reading.nextLayout()),
   f: () => (reading.toggleFull(), choose(card.cursor)),
-  d: () => say(reading.toggleDiff(card.cursor) ? words.diff_on : words.diff_off, { reply: letter(card.cursor) }),
+  d: showDifferences,
   y: () => reading.toggleTogether(),
   r: () => reading.toggleRaw(),
   t: () => card.form.querySelector("[data-stage]") && stage(rating() ? "rank" : "rate"),
@@ -78,6 +78,11 @@ function byLetter(key, repeat) {
   const opened = document.getElementById(OPENERS[key]);
   opened?.showPopover();
   return Boolean(opened);
+}
+
+async function showDifferences() {
+  const reply = letter(card.cursor);
+  say((await reading.toggleDiff(card.cursor)) ? words.diff_on : words.diff_off, { reply });
 }
 
 function step(by) {

@@ -2,8 +2,6 @@
 
    Nothing here touches what was said of a card. What a reader prefers is kept in this browser. */
 
-import { sharedWords } from "./diff.js";
-
 const LAYOUTS = ["columns", "rows", "single"];
 const PREFERENCES = "prefloop-reading";
 const FOLD_WORDS = 40; // a shared beginning of fewer words is not worth folding
@@ -16,6 +14,7 @@ const words = JSON.parse(document.getElementById("compare-words").textContent);
 const button = (act) => document.querySelector(`.bar [data-act="${act}"]`);
 
 let [card, texts, base] = [null, null, null];
+let sharedWords = null; // comes with the first difference asked for
 let wanted = { layout: "columns", together: false, raw: false };
 
 try {
@@ -148,8 +147,9 @@ function unmark() {
 }
 
 /* Show how the others differ from the chosen reply; asked again of the same one, stop. */
-export function toggleDiff(position) {
+export async function toggleDiff(position) {
   if (!CAN_MARK) return false;
+  sharedWords ??= (await import("./diff.js")).sharedWords;
   base = base === position ? null : position;
   button("diff").setAttribute("aria-pressed", base !== null);
   base === null ? unmark() : compareWith(base);
