@@ -24,6 +24,7 @@ ALLOWED: Final[dict[str, frozenset[Role]]] = {
     "prompt.view": _READING,
     "prompt.import": _MANAGING,
     "prompt.withdraw": _MANAGING,
+    "candidate.flag": _MANAGING,
     "guideline.write": _MANAGING,
     "gold.set": _MANAGING,
     "quality.view": _READING,

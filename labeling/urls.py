@@ -4,6 +4,7 @@ from django.urls import path
 
 from labeling.views import (
     accounts,
+    candidates,
     compare,
     flags,
     guidelines,
@@ -47,6 +48,7 @@ urlpatterns = [
         prompts.demonstration_withdraw,
         name="demonstration_withdraw",
     ),
+    path(f"{_PROJECT}candidates/<int:pk>/flag/", candidates.candidate_flag, name="candidate_flag"),
     path(f"{_PROJECT}imports/", prompts.import_list, name="import_list"),
     path(f"{_PROJECT}imports/<uuid:uid>/", prompts.import_detail, name="import_detail"),
     path(f"{_PROJECT}compare/", compare.compare, name="compare"),

@@ -11,7 +11,7 @@ from django.db.models.functions import Mod, RowNumber
 from labeling.domain.content import plain_messages
 from labeling.domain.splits import split_of
 from labeling.exceptions import NotFound
-from labeling.models import Project, Prompt, Snapshot
+from labeling.models import Candidate, Project, Prompt, Snapshot
 from labeling.selectors.snapshots import demonstration_rows, preference_rows
 from training.inputs import INPUTS
 from training.models import MetricPoint, ModelVersion, SamplingRun, TrainingRun
@@ -118,6 +118,12 @@ def sampling_runs_of(project: Project, model: ModelVersion | None = None) -> Que
     """Return the project's sampling runs, newest first, of one model or of all."""
     rows = SamplingRun.objects.filter(run__project=project).select_related("run", "model")
     return (rows.filter(model=model) if model else rows).order_by("-run_id")
+
+
+def flagged_samples(run: TrainingRun) -> int:
+    """Return how many distinct replies of a sampling run seem to name their maker."""
+    found = Candidate.objects.filter(sources__sampled__sampling_run=run.pk, names_its_maker=True)
+    return found.distinct().count()
 
 
 def metrics_of(run: TrainingRun) -> QuerySet[MetricPoint]:

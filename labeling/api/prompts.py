@@ -54,6 +54,7 @@ class PromptListView(PagedView):
         parameters=[
             OpenApiParameter("tag", str, description="only prompts with this tag"),
             OpenApiParameter("state", str, enum=State.values),
+            OpenApiParameter("flagged", bool, description="with a candidate that names its maker"),
         ],
         responses=answers(PromptSerializer(many=True)),
     )
@@ -62,8 +63,8 @@ class PromptListView(PagedView):
         project = self.project(slug, "prompt.view")
         asked = PromptFilter(data=request.query_params.dict())
         asked.is_valid(raise_exception=True)
-        tag, state = asked.validated_data["tag"], asked.validated_data["state"]
-        return self.page(prompt_rows(project, tag=tag, state=state), PromptSerializer)
+        wanted = {name: asked.validated_data[name] for name in ("tag", "state", "flagged")}
+        return self.page(prompt_rows(project, **wanted), PromptSerializer)
 
 
 class ImportListView(PagedView):

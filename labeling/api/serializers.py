@@ -179,6 +179,9 @@ class PromptSerializer(serializers.ModelSerializer[Prompt]):
     author = serializers.CharField(source="author_key")
     tags = serializers.SlugRelatedField(slug_field="name", many=True, read_only=True)  # type: ignore[var-annotated]
     candidates = serializers.IntegerField(source="candidate_count")
+    flagged = serializers.IntegerField(
+        source="flagged_count", help_text="candidates that seem to name their maker"
+    )
 
     class Meta:
         """Candidates are counted, not listed."""
@@ -191,6 +194,7 @@ class PromptSerializer(serializers.ModelSerializer[Prompt]):
             "tags",
             "messages",
             "candidates",
+            "flagged",
             "state",
             "created_at",
         )
@@ -205,6 +209,7 @@ class PromptFilter(InputSerializer):
 
     tag = serializers.CharField(required=False, default="", max_length=60)
     state = serializers.ChoiceField(required=False, default="", choices=State.choices)
+    flagged = serializers.BooleanField(required=False, default=False)
     page = serializers.CharField(required=False)
     page_size = serializers.CharField(required=False)
 
@@ -244,6 +249,9 @@ class ReportSerializer(serializers.Serializer[Any]):
     refused_total = serializers.IntegerField(required=False)
     prompts = serializers.IntegerField(required=False)
     candidates = serializers.IntegerField(required=False)
+    flagged = serializers.IntegerField(
+        required=False, help_text="candidates that seem to name their maker, kept from annotators"
+    )
     sources = serializers.IntegerField(required=False)
     comparisons = serializers.IntegerField(required=False)
     judgements = serializers.IntegerField(required=False)

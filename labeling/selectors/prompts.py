@@ -3,20 +3,31 @@
 import random
 from collections.abc import Collection, Sequence
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from labeling.models import Project, Prompt
 from labeling.models.prompts import State
 
 
-def prompt_rows(project: Project, *, tag: str = "", state: str = "") -> QuerySet[Prompt]:
-    """Return a project's prompts in a stable order, with their numbers of candidates."""
+def prompt_rows(
+    project: Project, *, tag: str = "", state: str = "", flagged: bool = False
+) -> QuerySet[Prompt]:
+    """Return a project's prompts in a stable order, with their numbers of candidates.
+
+    `flagged_count` is the number of those that seem to name their maker; `flagged` asks for the
+    prompts that have one.
+    """
     rows = Prompt.objects.filter(project=project).prefetch_related("tags")
     if tag:
         rows = rows.filter(tags__name=tag)
     if state:
         rows = rows.filter(state=state)
-    return rows.annotate(candidate_count=Count("candidates", distinct=True)).order_by("id")
+    names_its_maker = Q(candidates__names_its_maker=True)
+    rows = rows.annotate(
+        candidate_count=Count("candidates", distinct=True),
+        flagged_count=Count("candidates", filter=names_its_maker, distinct=True),
+    )
+    return (rows.filter(flagged_count__gt=0) if flagged else rows).order_by("id")
 
 
 def select_prompts(

@@ -26,9 +26,16 @@ BATCH = 1000
 def _free_candidates(
     prompt_ids: Collection[int], candidate_ids: Collection[int] | None
 ) -> dict[int, list[Candidate]]:
-    """Return the candidates of each prompt that stand in no comparison yet, oldest first."""
+    """Return the candidates of each prompt that stand in no comparison yet, oldest first.
+
+    One that names its maker would break the blindness of its comparison: it is left out.
+    """
     rows = Candidate.objects.filter(
-        prompt_id__in=prompt_ids, state=State.ACTIVE, slots=None, written_by=None
+        prompt_id__in=prompt_ids,
+        state=State.ACTIVE,
+        slots=None,
+        written_by=None,
+        names_its_maker=False,
     )
     if candidate_ids is not None:
         rows = rows.filter(pk__in=candidate_ids)

@@ -15,6 +15,7 @@ from labeling.domain.content import content_hash
 from labeling.domain.fields import RecordError
 from labeling.domain.records import (
     Record,
+    Reply,
     Source,
     parse_line,
 )
@@ -43,6 +44,7 @@ class Report:
     refused: list[dict[str, Any]] = field(default_factory=list)
     prompts: int = 0
     candidates: int = 0
+    flagged: int = 0
     sources: int = 0
     demonstrations: int = 0
     comparisons: int = 0
@@ -181,6 +183,7 @@ def _write(batch: ImportBatch, lines: list[Line], report: Report) -> None:
     rows = [(prompt_of[content_hash(r.prompt)], r) for r in records]
     replies = [(prompt, reply) for prompt, record in rows for reply in record.replies]
     candidates, report.candidates = prompts.ensure_candidates(replies=replies)
+    report.flagged = len(_flagged(replies, candidates))
     report.prompts = len(new_prompts)
     report.sources = prompts.ensure_sources(sources=_sources(rows, candidates), batch=batch)
     report.demonstrations = prompts.ensure_demonstrations(
@@ -235,6 +238,14 @@ def _sources(
         for reply in record.replies
         for source in reply.sources
     ]
+
+
+def _flagged(
+    replies: list[tuple[Prompt, Reply]], candidates: dict[tuple[int, str], Candidate]
+) -> set[int]:
+    """Return the candidates of a file that seem to name their maker."""
+    found = (candidates[(prompt.pk, content_hash(reply.messages))] for prompt, reply in replies)
+    return {candidate.pk for candidate in found if candidate.names_its_maker}
 
 
 def requeue_lost_imports(*, older_than: datetime) -> list[int]:

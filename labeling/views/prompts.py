@@ -5,6 +5,7 @@ from functools import partial
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.translation import gettext as _
@@ -13,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from labeling import tasks
 from labeling.exceptions import NotFound, PrefloopError
 from labeling.forms import ImportForm, refuse
-from labeling.models import ImportBatch, Project, Prompt, Tag
+from labeling.models import ComparisonCandidate, ImportBatch, Project, Prompt, Tag
 from labeling.models.prompts import State
 from labeling.permissions import may
 from labeling.selectors.prompts import prompt_rows
@@ -23,6 +24,7 @@ from labeling.services.imports import create_import
 from labeling.views.access import answer, go_to, project_for, reader, signed_in
 
 PAGE_SIZE = 50
+_SLOTS = ComparisonCandidate.objects.filter(candidate=OuterRef("pk"))
 _LIVE = (ImportBatch.State.QUEUED, ImportBatch.State.RUNNING)
 
 
@@ -32,7 +34,9 @@ def prompt_list(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Show a page of the project's prompts, of one tag or state if asked."""
     project = project_for(request, slug, "prompt.view")
     tag, state = request.GET.get("tag", ""), request.GET.get("state", "")
-    rows = prompt_rows(project, tag=tag, state=state)
+    sees_sources = may(reader(request), "prompt.import", project)
+    flagged = sees_sources and request.GET.get("flagged") == "1"
+    rows = prompt_rows(project, tag=tag, state=state, flagged=flagged)
     context = {
         "project": project,
         "page": Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page")),
@@ -40,6 +44,8 @@ def prompt_list(request: HttpRequest, slug: str) -> HttpResponseBase:
         "states": State.choices,
         "tag": tag,
         "state": state,
+        "sees_sources": sees_sources,
+        "flagged": flagged,
     }
     return render(request, "labeling/prompt_list.html", context)
 
@@ -53,7 +59,7 @@ def prompt_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponseBase:
     if prompt is None:
         raise NotFound("There is no such prompt in this project.")
     sees_sources = may(reader(request), "prompt.import", project)
-    candidates = prompt.candidates.order_by("id")
+    candidates = prompt.candidates.annotate(in_queue=Exists(_SLOTS)).order_by("id")
     context = {
         "project": project,
         "prompt": prompt,

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import psutil
 import pytest
 from django.db import OperationalError, connection
+from django.test import Client
 from kombu.exceptions import OperationalError as BrokerAway
 
 from config.processes import death_signal
@@ -41,7 +42,7 @@ from training.models import (
     SampledComparison,
     TrainingRun,
 )
-from training.selectors import base_models
+from training.selectors import base_models, flagged_samples
 from training.services import attempts
 from training.services.runs import create_run, request_cancel, request_stop, resume_run
 from training.services.sampling import create_sampling_run
@@ -330,6 +331,21 @@ def test_a_broker_that_is_away_leaves_the_run_to_beat(monkeypatch):
     run = make_run(make_project())
     tasks.ring(run.pk)
     assert attempts.due_runs(ring_again_after_s=60) == [run.pk]
+
+
+def test_samples_that_name_their_maker_are_not_queued_and_the_page_says_so(monkeypatch, tmp_path):
+    script = SAMPLES.replace('f"fresh {n % DISTINCT}', "f\"{n % DISTINCT or 'I am ChatGPT.'}")
+    use_recipe(monkeypatch, tmp_path, script)
+    project = make_project(candidates_per_comparison=3)
+    run = make_sampling_run(project, prompts=2)
+    tasks.train(run.pk)
+    assert Candidate.objects.filter(names_its_maker=True).count() == flagged_samples(run) == 2
+    assert not Candidate.objects.filter(names_its_maker=True).exclude(slots=None).exists()
+    assert Comparison.objects.count() == 2
+    client = Client()
+    client.force_login(owner_of(project))
+    html = client.get(f"/projects/{project.slug}/runs/{run.uid}/").content.decode()
+    assert "2 replies seem to name their maker" in html
 
 
 def test_equal_samples_are_one_candidate_with_two_sources(monkeypatch, tmp_path):

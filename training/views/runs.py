@@ -19,7 +19,15 @@ from training.configs import PRESETS, field_specs
 from training.forms import RunForm
 from training.inputs import INPUTS
 from training.models import TrainingRun
-from training.selectors import base_models, curves, get_run, preset_for, runs_of, snapshots_of
+from training.selectors import (
+    base_models,
+    curves,
+    flagged_samples,
+    get_run,
+    preset_for,
+    runs_of,
+    snapshots_of,
+)
 from training.services.runs import create_run, request_cancel, request_stop, resume_run
 
 PER_PAGE = 30
@@ -121,6 +129,7 @@ def _run_answer(request: HttpRequest, project: Project, run: TrainingRun) -> Htt
         "run": run,
         "charts": charts_of(found, total=run.total_steps),
         "attempts": list(run.attempts.all()),
+        "flagged": flagged_samples(run) if run.recipe == "sample" else 0,
         "measures": in_words(run.result.get("metrics", {})),
         "config": [(s.name, run.config.get(s.name)) for s in field_specs(run.recipe)],
     }

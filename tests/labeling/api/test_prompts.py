@@ -9,7 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 from rest_framework.test import APIClient
 
-from labeling.models import Annotator, Comparison, ImportBatch, Project, Prompt
+from labeling.models import Annotator, Candidate, Comparison, ImportBatch, Project, Prompt
 from labeling.services.imports import run_import
 from labeling.services.projects import ensure_tags
 from tests.factories import make_member, make_project, make_prompt
@@ -130,6 +130,16 @@ def test_prompts_come_in_pages_in_a_stable_order(client: APIClient, project: Pro
     assert [row["id"] for row in found] == made
     assert [row["candidates"] for row in found] == [0, 1, 2, 0, 1]
     assert found[0]["messages"][0]["role"] == "user"
+
+
+def test_prompts_with_a_candidate_that_names_its_maker(client: APIClient, project: Project) -> None:
+    make_prompt(project)
+    given_away = make_prompt(project, candidates=2)
+    Candidate.objects.filter(pk=given_away.candidates.all()[0].pk).update(names_its_maker=True)
+    url = f"/api/v1/projects/{project.slug}/prompts/"
+    assert [row["flagged"] for row in client.get(url).json()["results"]] == [0, 1]
+    found = client.get(url, {"flagged": "true"}).json()["results"]
+    assert [row["id"] for row in found] == [given_away.pk]
 
 
 def test_prompts_by_tag_and_state(client: APIClient, project: Project) -> None:

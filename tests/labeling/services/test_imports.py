@@ -20,6 +20,7 @@ from labeling.models import (
     Project,
     Prompt,
 )
+from labeling.services.blindness import set_maker_flag
 from labeling.services.imports import create_import, run_import
 from tests.factories import make_project, owner_of
 
@@ -184,14 +185,17 @@ def test_run_import_delivered_twice_runs_once() -> None:
 def test_run_import_of_real_samples_and_rankings_crosses_no_split(shared_data: Path) -> None:
     """99 prompts with 1,862 distinct replies make 433 comparisons of 4; 212 rankings come in.
 
-    Most prompts of the one file are in the other; no first user message is in two splits.
+    One reply tells of principles "developed by the OpenAI team", which a manager lets in. Most
+    prompts of the one file are in the other; no first user message is in two splits.
     """
     project = make_project(candidates_per_comparison=4)
     samples = take_file(project, shared_data / "oasst_samples.jsonl")
     assert samples.report["prompts"] == 99
     assert samples.report["candidates"] == 1862
     assert samples.report["sources"] == 2079
-    assert samples.report["comparisons"] == 433
+    assert (samples.report["comparisons"], samples.report["flagged"]) == (432, 1)
+    flagged = Candidate.objects.get(names_its_maker=True)
+    assert len(set_maker_flag(actor=owner_of(project), candidate=flagged, flagged=False)) == 1
     rankings = take_file(project, shared_data / "oasst_rankings.jsonl")
     assert rankings.report["judgements"] == 212
     assert Judgement.objects.filter(annotator__name="oasst_rankings").count() == 212

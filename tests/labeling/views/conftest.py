@@ -107,6 +107,7 @@ def world(db: None, tmp_path: Any) -> World:
         "token": link_token(waiting),
         "slug": project.slug,
         "prompt": comparisons[0].prompt_id,
+        "candidate": comparisons[0].candidates.all()[0].pk,
         "member": viewer.pk,
         "snapshot": snapshot.number,
         "batch": batch.uid,

@@ -127,6 +127,7 @@ DEEDS = [
     Deed("member_remove", OWNERS_SEND, ("slug", "member"), lambda w: {}),
     Deed("prompt_list", READING, PROJECT),
     Deed("prompt_detail", READING, ("slug", "prompt")),
+    Deed("candidate_flag", MANAGERS_SEND, ("slug", "candidate"), lambda w: {"flagged": "0"}),
     Deed("import_list", MANAGING, PROJECT),
     Deed("import_list", MANAGERS_SEND, PROJECT, _file),
     Deed("import_detail", MANAGING, ("slug", "batch")),
