@@ -54,10 +54,14 @@ def records(draw: st.DrawFn, *, judged: bool) -> Record:
     if judged and verdict in {"ranked", "tie"}:
         top = 0 if verdict == "tie" else 3
         ranks = [draw(st.integers(0, top)) for _ in turns]
-    judgement = draw(_judgements(verdict, len(turns))) if judged else None
+    written = judged and len(turns) > 2 and draw(st.booleans())
+    judgement = draw(_judgements(verdict, len(turns) - written)) if judged else None
+    replies = [Reply(*row) for row in zip(turns, sources, ranks, strict=True)]
+    if written:
+        replies[-1] = Reply(turns[-1], (), ranks[-1], written=True)
     return Record(
         prompt=draw(prompts()),
-        replies=tuple(Reply(*row) for row in zip(turns, sources, ranks, strict=True)),
+        replies=tuple(replies),
         demonstrations=tuple(draw(st.lists(_turns(), max_size=2))),
         external_id=draw(st.just("") | NAME),
         author=draw(st.just("") | NAME),

@@ -79,6 +79,19 @@ def test_parse_line_of_demonstrations() -> None:
     )
 
 
+def test_parse_line_of_a_reply_that_was_written_while_judging() -> None:
+    """It is not among those that were shown, and has a rank beside them: it is slot 2 of K = 2."""
+    ranked = [*_ranked(1, 2), {"text": "mine", "rank": 0, "written": True}]
+    record = parse_line(_line(ranked_responses=ranked, shown_order=[1, 0]))
+    assert record.tiers == [[2], [0], [1]]
+    assert [reply.written for reply in record.replies] == [False, False, True]
+    assert record.written == record.replies[2]
+    assert len(record.shown) == 2
+    assert record.replies[2].sources == ()
+    bad = [{"text": "a"}, {"text": "b"}, {"text": "mine", "written": True}]
+    assert parse_line(_line(responses=bad, verdict="both_bad")).written is not None
+
+
 @pytest.mark.parametrize("verdict", ["both_bad", "unrankable"])
 def test_a_verdict_without_an_order_has_no_tiers(verdict: str) -> None:
     record = parse_line(_line(responses=["a", "b"], verdict=verdict))
@@ -110,7 +123,7 @@ def test_to_line_is_canonical() -> None:
         ("{", "line", "is no JSON: .* at column 2"),
         ("[]", "line", "one JSON object"),
         ("[" * 100_000, "line", "nested too deeply"),
-        ('{"prompt": 1' + "0" * 5000 + "}", "line", "limit"),
+        ('{"prompt": 1' + "0" * 5000 + "}", "line", "too many digits"),
         ('{"prompt": NaN}', "line", "NaN"),
         ('{"prompt": "a", "x": [1e999]}', "line", "1e999"),
         ("{}", "prompt", "missing"),
@@ -144,6 +157,28 @@ def test_to_line_is_canonical() -> None:
             _line(ranked_responses=[{"text": "a", "rank": 0}, {"text": "a", "rank": 1}]),
             "ranked_responses[1]",
             "another rank",
+        ),
+        (_line(responses=["a", {"text": "b", "written": True}]), "responses", "in a judgement"),
+        (_line(responses=[{"text": "b", "written": 1}]), "responses[0].written", "true or false"),
+        (
+            _line(responses=[{"text": "b", "written": True, "model": "m"}]),
+            "responses[0].written",
+            "no model made it",
+        ),
+        (
+            _line(ranked_responses=[{"text": "b", "rank": 0, "written": True}, *_ranked(0, 1)]),
+            "ranked_responses",
+            "stands last",
+        ),
+        (
+            _line(ranked_responses=[*_ranked(0), {"text": "b", "rank": 0, "written": True}]),
+            "ranked_responses",
+            "1 distinct",
+        ),
+        (
+            _line(ranked_responses=[*_ranked(0), {"text": "reply 0", "rank": 0, "written": True}]),
+            "ranked_responses[1]",
+            "and yet written",
         ),
         (_line(responses=["a", "b"], verdict="so-so"), "verdict", "is none of"),
         (_line(responses=["a", "b"], verdict=["tie"]), "verdict", "is none of"),

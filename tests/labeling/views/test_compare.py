@@ -8,6 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from labeling.models import Assignment, Candidate, CandidateSource, Judgement
+from labeling.services.projects import update_project
 from tests.factories import make_comparison
 from tests.labeling.views.conftest import World
 
@@ -202,3 +203,65 @@ def test_card_costs_a_fixed_number_of_statements(world: World) -> None:
             client.get(url, headers=headers)
         statements = _statements(captured)
         assert len(statements) <= most, "\n".join(statements)
+
+
+def _asking(world: World, **settings: Any) -> None:
+    update_project(actor=world.actor("owner"), project=world.project, **settings)
+
+
+def test_submit_stores_all_that_the_project_asks(world: World) -> None:
+    """A written reply stands above the others: it is slot 4 of K = 4."""
+    _asking(world, asks_ratings=True, asks_confidence=True, asks_demonstrations=True)
+    said = {f"quality-{position}": 7 - position for position in range(4)}
+    said |= {"flag-2": ["hallucination", "constraint"], "confidence": 2, "comment": "Hm.\r\nNo."}
+    response = _submit(
+        world, _ranking(world, [1, 2, 2, 4], own_text="So:\r\n- one", **said), headers=PIECE
+    )
+    assert response.status_code == 200
+    judgement = _own(world).get()
+    order = judgement.shown_order
+    assert judgement.ratings == {
+        str(order[position]): {
+            "quality": 7 - position,
+            "flags": ["hallucination", "constraint"] if position == 2 else [],
+        }
+        for position in range(4)
+    }
+    assert (judgement.confidence, judgement.comment) == (2, "Hm.\nNo.")
+    assert judgement.tiers == [[4], [order[0]], sorted([order[1], order[2]]), [order[3]]]
+    written = judgement.written_candidate
+    assert written.messages[0]["content"][0]["text"] == "So:\n- one"
+    assert judgement.pairs.filter(chosen=written).count() == 4
+
+
+def test_submit_without_what_the_project_asks_is_refused_with_a_sentence(world: World) -> None:
+    _asking(world, asks_ratings=True, asks_confidence=True)
+    response = _submit(world, _ranking(world, [1, 2, 3, 4], **{"quality-0": 5}), headers=PIECE)
+    assert response.status_code == 422
+    assert "Rate the quality of each reply, from 1 to 7. Say how sure you are." in response.text
+    assert not _own(world).exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "stored"),
+    [
+        ({"verdict": "both_bad"}, ("both_bad", "")),
+        ({"verdict": "unrankable", "unrankable_reason": "Other"}, ("unrankable", "Other")),
+    ],
+)
+def test_submit_of_a_verdict_without_an_order(
+    world: World, said: dict[str, str], stored: tuple[str, str]
+) -> None:
+    assert _submit(world, _ranking(world, [], **said), headers=PIECE).status_code == 200
+    judgement = _own(world).get()
+    assert (judgement.verdict, judgement.unrankable_reason) == stored
+    assert judgement.tiers == []
+
+
+def test_text_that_no_database_keeps_is_refused(world: World) -> None:
+    for field in ("comment", "own_text"):
+        data = _ranking(world, [1, 2, 3, 4], **{field: "a\x00b"})
+        assert _submit(world, data, headers=PIECE).status_code == 422
+    data = _ranking(world, [1, 2, 3, 4], events='[[1, "\\u0000"]]')
+    assert _submit(world, data, headers=PIECE).status_code == 422
+    assert not _own(world).exists()
