@@ -6,6 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.api.base import ApiView, PagedView, answers
+from labeling.api.quality_serializers import QualitySerializer
 from labeling.api.serializers import (
     GuidelineInput,
     GuidelineSerializer,
@@ -19,8 +20,9 @@ from labeling.api.serializers import (
 from labeling.exceptions import InvalidInput
 from labeling.models import Guideline, Membership, Project, Role, User
 from labeling.permissions import may, require, role_in
-from labeling.selectors.progress import own_progress, project_progress
+from labeling.selectors.progress import own_pace, pace_note, project_progress
 from labeling.selectors.projects import member_rows, own_projects
+from labeling.selectors.quality import own_agreement, project_quality
 from labeling.services.projects import (
     create_project,
     publish_guideline,
@@ -87,14 +89,31 @@ class ProgressView(ApiView):
 
     @extend_schema(operation_id="progress_read", responses=answers(ProgressSerializer))
     def get(self, request: Request, slug: str) -> Response:
-        """Read one's own progress, and the project's for those who may read its quality."""
+        """Read one's own progress, and the project's counts for those who may read its quality."""
         project = self.project(slug, "project.view")
         reads_quality = may(self.actor, "quality.view", project)
         progress = {
-            "own": own_progress(self.actor, project),
+            "own": {
+                "pace": own_pace(self.actor, project),
+                "note": pace_note(self.actor, project),
+                "agreement": own_agreement(self.actor, project)
+                if project.shows_agreement
+                else None,
+            },
             "project": project_progress(project) if reads_quality else None,
         }
         return Response(ProgressSerializer(progress).data)
+
+
+class QualityView(ApiView):
+    """How a project's annotators work."""
+
+    @extend_schema(operation_id="quality_read", responses=answers(QualitySerializer))
+    def get(self, request: Request, slug: str) -> Response:
+        """Read agreement, gold, pace and position bias; names are for those who manage."""
+        project = self.project(slug, "quality.view")
+        names = may(self.actor, "project.configure", project)
+        return Response(QualitySerializer(project_quality(project, names=names)).data)
 
 
 class GuidelineListView(PagedView):

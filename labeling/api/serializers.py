@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from labeling.api.quality_serializers import OwnAgreementSerializer
 from labeling.domain.content import plain_messages
 from labeling.models import (
     Annotator,
@@ -136,10 +137,20 @@ class GuidelineInput(InputSerializer):
 
 
 class OwnProgressSerializer(serializers.Serializer[Any]):
-    """How much whoever asks has judged."""
+    """How much whoever asks has judged, and at what pace.
 
-    done_today = serializers.IntegerField()
-    done_total = serializers.IntegerField()
+    `median_s` is the median active time of this hour's comparisons in seconds; `agreement` is null
+    where the project does not show it.
+    """
+
+    done_today = serializers.IntegerField(source="pace.done_today")
+    done_total = serializers.IntegerField(source="pace.done_total")
+    done_this_hour = serializers.IntegerField(source="pace.done_this_hour")
+    median_s = serializers.FloatField(source="pace.median_s", allow_null=True)
+    days_in_a_row = serializers.IntegerField(source="pace.days_in_a_row")
+    minutes_since_break = serializers.IntegerField(source="note.minutes_since_break")
+    left_open = serializers.IntegerField(source="note.left_open")
+    agreement = OwnAgreementSerializer(allow_null=True)
 
 
 class ProjectProgressSerializer(serializers.Serializer[Any]):

@@ -18,8 +18,10 @@ _LINKS = (
     (_("Overview"), "labeling:project_detail", "project.view"),
     (_("Rank"), "labeling:compare", "judgement.make"),
     (_("Write"), "labeling:write", "judgement.make"),
+    (_("My work"), "labeling:own_work", "judgement.make"),
     (_("Prompts"), "labeling:prompt_list", "prompt.view"),
     (_("Imports"), "labeling:import_list", "prompt.import"),
+    (_("Quality"), "labeling:quality", "quality.view"),
     (_("Snapshots"), "labeling:snapshot_list", "snapshot.view"),
     (_("Runs"), "training:run_list", "run.view"),
     (_("Models"), "training:model_list", "model.view"),
@@ -80,7 +82,15 @@ def badge_of(state: str) -> str:
         return "good"
     if state in {"refused", "failed", "withdrawn"}:
         return "bad"
+    if state == "gold":
+        return "warn"
     return "busy" if state in {"queued", "running", "open"} else ""
+
+
+@register.filter
+def percent(share: float) -> int:
+    """Return a share in whole per cent."""
+    return round(share * 100)
 
 
 @register.filter

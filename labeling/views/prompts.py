@@ -17,6 +17,7 @@ from labeling.forms import ImportForm, refuse
 from labeling.models import ComparisonCandidate, ImportBatch, Project, Prompt, Tag
 from labeling.models.prompts import State
 from labeling.permissions import may
+from labeling.selectors.gold import answers_of
 from labeling.selectors.prompts import prompt_rows
 from labeling.selectors.writing import written_replies
 from labeling.services.demonstrations import withdraw_demonstration
@@ -60,6 +61,7 @@ def prompt_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponseBase:
         raise NotFound("There is no such prompt in this project.")
     sees_sources = may(reader(request), "prompt.import", project)
     candidates = prompt.candidates.annotate(in_queue=Exists(_SLOTS)).order_by("id")
+    sets_gold = may(reader(request), "gold.set", project)
     context = {
         "project": project,
         "prompt": prompt,
@@ -69,6 +71,7 @@ def prompt_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponseBase:
         "candidates": candidates.prefetch_related("sources") if sees_sources else candidates,
         "comparisons": prompt.comparisons.order_by("id"),
         "written": written_replies(prompt),
+        "answers": answers_of(prompt) if sets_gold else [],
     }
     return render(request, "labeling/prompt_detail.html", context)
 

@@ -95,7 +95,16 @@ def test_progress_shows_the_project_to_readers_alone(client_for: ClientFor) -> N
     project = make_project()
     make_comparison(project, k=3)
     url = f"/api/v1/projects/{project.slug}/progress/"
-    own = {"done_today": 0, "done_total": 0}
+    own = {
+        "done_today": 0,
+        "done_total": 0,
+        "done_this_hour": 0,
+        "median_s": None,
+        "days_in_a_row": 0,
+        "minutes_since_break": 0,
+        "left_open": 1,
+        "agreement": None,
+    }
     assert client_for(make_member(project)).get(url).json() == {"own": own, "project": None}
     seen = client_for(make_member(project, "viewer")).get(url).json()["project"]
     assert (seen["prompts"], seen["candidates"], seen["comparisons"], seen["open"]) == (1, 3, 1, 1)

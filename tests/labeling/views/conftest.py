@@ -13,6 +13,7 @@ from labeling.services.accounts import create_user
 from labeling.services.assignments import claim_next
 from labeling.services.demonstrations import Writing, submit_demonstration
 from labeling.services.exports import request_export
+from labeling.services.gold import set_gold
 from labeling.services.imports import create_import
 from labeling.services.judgements import Submission, submit_judgement
 from labeling.services.passwords import link_token
@@ -88,7 +89,7 @@ def world(db: None, tmp_path: Any) -> World:
     project = make_project(demonstrations_per_prompt=1)
     made = World(project, seven_actors(project))
     comparisons = [make_comparison(project) for _ in range(5)]
-    submit_judgement(
+    judged = submit_judgement(
         actor=made.actor("annotator"),
         assignment_uid=claimed(made),
         submission=Submission(tiers=[[0], [1], [2], [3]], touched=True),
@@ -98,6 +99,8 @@ def world(db: None, tmp_path: Any) -> World:
     snapshot = freeze_snapshot(actor=owner, project=project)
     batch = create_import(actor=owner, project=project, file_name="a.jsonl", chunks=[b"{}\n"])
     viewer = project.memberships.get(user=made.actor("viewer"))
+    gold = comparisons[-1]
+    set_gold(actor=owner, comparison=gold, tiers=[[0], [1], [2], [3]])
     waiting = create_user(actor=None, username="newcomer", password=None)
     written = write_one(made)
     made.ids = {
@@ -108,6 +111,9 @@ def world(db: None, tmp_path: Any) -> World:
         "slug": project.slug,
         "prompt": comparisons[0].prompt_id,
         "candidate": comparisons[0].candidates.all()[0].pk,
+        "comparison": comparisons[0].uid,
+        "judgement": judged.uid,
+        "gold": gold.uid,
         "member": viewer.pk,
         "snapshot": snapshot.number,
         "batch": batch.uid,
