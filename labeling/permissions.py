@@ -6,6 +6,9 @@ a member whose role does not reach is told so.
 
 from typing import Final
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
 from labeling.exceptions import NotAllowed, NotFound
 from labeling.models import Membership, Project, Role, User
 
@@ -43,7 +46,7 @@ ALLOWED: Final[dict[str, frozenset[Role]]] = {
 }
 
 
-_TOO_LITTLE: Final = "Your role in this project does not allow that. Ask its owner."
+_TOO_LITTLE: Final = gettext_noop("Your role in this project does not allow that. Ask its owner.")
 
 
 def role_in(user: User, project: Project) -> Role | None:
@@ -68,7 +71,7 @@ def require(user: User, deed: str, project: Project | None = None) -> None:
     if user.is_site_admin:
         return
     if project is None:
-        raise NotAllowed(_TOO_LITTLE)
+        raise NotAllowed(_(_TOO_LITTLE))
     require_role(user, deed, role_in(user, project))
 
 
@@ -77,6 +80,6 @@ def require_role(user: User, deed: str, role: Role | None) -> None:
     if user.is_site_admin:
         return
     if role is None:
-        raise NotFound("There is no such project, or you are no member of it.")
+        raise NotFound(_("There is no such project, or you are no member of it."))
     if role not in ALLOWED[deed]:
-        raise NotAllowed(_TOO_LITTLE)
+        raise NotAllowed(_(_TOO_LITTLE))

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from labeling.domain.fields import RecordError, load_list
 from labeling.exceptions import InvalidInput
+from labeling.language import said
 from labeling.models import Judgement
 from labeling.models.projects import MAX_CANDIDATES
 from labeling.selectors.revisions import Said
@@ -108,7 +109,8 @@ def _number(data: QueryDict, name: str) -> int | None:
         return int(text)
     except ValueError:
         raise InvalidInput(
-            _("A number was expected."), errors={name: [f"{text[:20]!r} is no whole number."]}
+            _("A number was expected."),
+            errors={name: [_("{value} is no whole number.").format(value=repr(text[:20]))]},
         ) from None
 
 
@@ -122,7 +124,7 @@ def _events(data: QueryDict) -> list[Any]:
         return load_list(data.get("events") or "[]", "events")
     except RecordError as error:
         raise InvalidInput(
-            _("The event log is damaged."), errors={"events": [str(error)]}
+            _("The event log is damaged."), errors={"events": [said(error.reason)]}
         ) from None
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Window
 from django.db.models.functions import Mod, RowNumber
+from django.utils.translation import gettext as _
 
 from labeling.domain.content import plain_messages
+from labeling.domain.sentences import sentence
 from labeling.domain.splits import split_of
 from labeling.exceptions import NotFound
 from labeling.models import Candidate, Project, Prompt, Snapshot
@@ -36,7 +38,7 @@ def get_run(project: Project, uid: uuid.UUID | str) -> TrainingRun:
     """Return one run of the project. Raises NotFound."""
     run = runs_of(project).filter(uid=uid).first()
     if run is None:
-        raise NotFound("There is no such run in this project.")
+        raise NotFound(_("There is no such run in this project."))
     return run
 
 
@@ -60,7 +62,7 @@ def get_model(project: Project, pk: int) -> ModelVersion:
     """Return one model that the project may use. Raises NotFound."""
     model = usable_models(project).filter(pk=pk).first()
     if model is None:
-        raise NotFound("There is no such model in this project.")
+        raise NotFound(_("There is no such model in this project."))
     return model
 
 
@@ -166,7 +168,7 @@ def input_rows(run: TrainingRun) -> Iterator[dict[str, Any]]:
         return prompt_rows(run.project, SamplingRun.objects.get(run=run).prompt_ids)
     snapshot = run.snapshot
     if snapshot is None:
-        raise NotFound(f"{run} has no snapshot to learn from.")
+        raise NotFound(sentence("{run} has no snapshot to learn from.", run=str(run)))
     if snapshot.kind == Snapshot.Kind.DEMONSTRATIONS:
         return demonstration_rows(snapshot)
     return preference_rows(snapshot)

@@ -10,6 +10,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from labeling.domain.sentences import sentence as _
+
 ROLES = ("system", "user", "assistant")
 # Names that other projects' files use for the same three roles.
 _ROLE_NAMES = {"human": "user", "prompter": "user", "gpt": "assistant", "bot": "assistant"}
@@ -18,19 +20,24 @@ Message = dict[str, Any]
 
 
 class ContentError(ValueError):
-    """The value is no list of chat messages; the message says which field and why."""
+    """The value is no list of chat messages. `field` names the part at fault, `reason` says why."""
+
+    def __init__(self, field_name: str, reason: str) -> None:
+        super().__init__(f"{field_name}: {reason}")
+        self.field = field_name
+        self.reason = reason
 
 
 def _parts(content: Any, where: str) -> list[dict[str, Any]]:
     if isinstance(content, str):
         content = [{"type": "text", "text": content}]
     if not isinstance(content, list) or not content:
-        raise ContentError(f"{where}: content must be a text or a list of content parts.")
+        raise ContentError(where, _("content must be a text or a list of content parts."))
     for part in content:
         if not isinstance(part, dict) or part.get("type") != "text":
-            raise ContentError(f"{where}: only text parts are understood so far.")
+            raise ContentError(where, _("only text parts are understood so far."))
         if not isinstance(part.get("text"), str):
-            raise ContentError(f"{where}: a text part needs the field `text`.")
+            raise ContentError(where, _("a text part needs the field `text`."))
         check_text(part["text"], where)
     return [{"type": "text", "text": part["text"]} for part in content]
 
@@ -38,11 +45,11 @@ def _parts(content: Any, where: str) -> list[dict[str, Any]]:
 def check_text(text: str, where: str) -> None:
     """Raise ContentError for a text that no database text can keep."""
     if "\x00" in text:
-        raise ContentError(f"{where}: holds a NUL character, which no database text can keep.")
+        raise ContentError(where, _("holds a NUL character, which no database text can keep."))
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        raise ContentError(f"{where}: holds half of a surrogate pair; re-encode it.") from None
+        raise ContentError(where, _("holds half of a surrogate pair; re-encode it.")) from None
 
 
 def parse_messages(value: Any, where: str = "prompt") -> list[Message]:
@@ -53,15 +60,18 @@ def parse_messages(value: Any, where: str = "prompt") -> list[Message]:
     if isinstance(value, str):
         value = [{"role": "user", "content": value}]
     if not isinstance(value, list) or not value:
-        raise ContentError(f"{where}: must be a text or a list of messages that is not empty.")
+        raise ContentError(where, _("must be a text or a list of messages that is not empty."))
     messages = []
     for number, message in enumerate(value):
         place = f"{where}[{number}]"
         if not isinstance(message, Mapping):
-            raise ContentError(f"{place}: a message is an object with `role` and `content`.")
+            raise ContentError(place, _("a message is an object with `role` and `content`."))
         role = _ROLE_NAMES.get(str(message.get("role")), message.get("role"))
         if role not in ROLES:
-            raise ContentError(f"{place}: role {role!r} is none of {', '.join(ROLES)}.")
+            raise ContentError(
+                place,
+                _("role {role} is none of {known}.", role=repr(role), known=", ".join(ROLES)),
+            )
         messages.append({"role": role, "content": _parts(message.get("content"), place)})
     return messages
 
@@ -70,9 +80,9 @@ def parse_prompt(value: Any) -> list[Message]:
     """Return canonical messages that a reply can follow: the last one is the user's."""
     messages = parse_messages(value)
     if messages[-1]["role"] != "user":
-        raise ContentError("prompt: the last message must be the user's.")
+        raise ContentError("prompt", _("the last message must be the user's."))
     if not any(text_of(m).strip() for m in messages):
-        raise ContentError("prompt: holds no text.")
+        raise ContentError("prompt", _("holds no text."))
     return messages
 
 
@@ -82,7 +92,7 @@ def parse_reply(value: Any, where: str) -> list[Message]:
         value = [{"role": "assistant", "content": value}]
     messages = parse_messages(value, where)
     if any(m["role"] != "assistant" for m in messages):
-        raise ContentError(f"{where}: a reply holds assistant messages alone.")
+        raise ContentError(where, _("a reply holds assistant messages alone."))
     return messages
 
 

@@ -7,16 +7,18 @@ from datetime import datetime
 from typing import Any
 
 from labeling.domain.content import ContentError, check_text
+from labeling.domain.sentences import sentence as _
 
 MAX_SMALL, MAX_NUMBER = 2**15 - 1, 2**31 - 1  # what the database's whole numbers hold
 
 
 class RecordError(ValueError):
-    """A line can't be taken. `field` names the part at fault."""
+    """A line can't be taken. `field` names the part at fault, `reason` says why."""
 
-    def __init__(self, field_name: str, message: str) -> None:
-        super().__init__(f"{field_name}: {message}")
+    def __init__(self, field_name: str, reason: str) -> None:
+        super().__init__(f"{field_name}: {reason}")
         self.field = field_name
+        self.reason = reason
 
 
 def load_object(line: str) -> dict[str, Any]:
@@ -26,7 +28,7 @@ def load_object(line: str) -> dict[str, Any]:
     """
     value = _loaded(line)
     if not isinstance(value, dict):
-        raise RecordError("line", "must be one JSON object.")
+        raise RecordError("line", _("must be one JSON object."))
     for name, part in value.items():
         _check_storable(part, name)
     return value
@@ -40,9 +42,9 @@ def load_list(text: str, name: str) -> list[Any]:
     try:
         value = _loaded(text)
     except RecordError as error:
-        raise RecordError(name, str(error).partition(": ")[2]) from None
+        raise RecordError(name, error.reason) from None
     if not isinstance(value, list):
-        raise RecordError(name, "must be a JSON list.")
+        raise RecordError(name, _("must be a JSON list."))
     _check_storable(value, name)
     return value
 
@@ -52,21 +54,28 @@ def _loaded(line: str) -> Any:
     try:
         return json.loads(line, parse_constant=_no_number, parse_float=_finite)
     except json.JSONDecodeError as error:
-        raise RecordError("line", f"is no JSON: {error.msg} at column {error.colno}.") from None
+        reason = _(
+            "is no JSON: {problem} at column {column}.", problem=error.msg, column=error.colno
+        )
+        raise RecordError("line", reason) from None
     except RecursionError:
-        raise RecordError("line", "is nested too deeply.") from None
-    except ValueError as error:
-        raise RecordError("line", str(error)) from None
+        raise RecordError("line", _("is nested too deeply.")) from None
+    except RecordError:
+        raise
+    except ValueError:  # digits beyond what Python turns into a number
+        raise RecordError("line", _("holds a number of too many digits.")) from None
 
 
 def _no_number(name: str) -> None:
-    raise ValueError(f"holds {name}, which is no JSON number.")
+    raise RecordError("line", _("holds {name}, which is no JSON number.", name=name))
 
 
 def _finite(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
-        raise ValueError(f"holds {digits}, which is beyond what a number can keep.")
+        raise RecordError(
+            "line", _("holds {digits}, which is beyond what a number can keep.", digits=digits)
+        )
     return number
 
 
@@ -76,7 +85,7 @@ def _check_storable(value: Any, name: str) -> None:
         try:
             check_text(value, name)
         except ContentError as error:
-            raise RecordError(name, str(error).partition(": ")[2]) from None
+            raise RecordError(name, error.reason) from None
     elif isinstance(value, dict):
         for key, part in value.items():
             _check_storable(key, name)
@@ -92,7 +101,7 @@ def list_of(value: Mapping[str, Any], name: str) -> list[Any]:
     if found is None:
         return []
     if not isinstance(found, list):
-        raise RecordError(name, "must be a list.")
+        raise RecordError(name, _("must be a list."))
     return found
 
 
@@ -102,7 +111,7 @@ def object_of(value: Mapping[str, Any], name: str) -> dict[str, Any]:
     if found is None:
         return {}
     if not isinstance(found, dict):
-        raise RecordError(name, "must be an object.")
+        raise RecordError(name, _("must be an object."))
     return found
 
 
@@ -112,7 +121,7 @@ def number_of(value: Mapping[str, Any], name: str, limit: int) -> int | None:
     if found is None:
         return None
     if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found <= limit:
-        raise RecordError(name, f"must be a whole number from 0 to {limit}.")
+        raise RecordError(name, _("must be a whole number from 0 to {limit}.", limit=limit))
     return found
 
 
@@ -127,9 +136,9 @@ def text_field(value: Mapping[str, Any], name: str, limit: int) -> str:
     if found is None:
         return ""
     if isinstance(found, bool) or not isinstance(found, str | int):
-        raise RecordError(name, "must be a text.")
+        raise RecordError(name, _("must be a text."))
     if len(str(found)) > limit:
-        raise RecordError(name, f"is longer than {limit} characters.")
+        raise RecordError(name, _("is longer than {limit} characters.", limit=limit))
     return str(found)
 
 
@@ -141,5 +150,6 @@ def moment_of(value: Mapping[str, Any], name: str) -> str | None:
     try:
         datetime.fromisoformat(found)
     except ValueError:
-        raise RecordError(name, "must be a moment such as 2026-01-31T12:00:00+00:00.") from None
+        reason = _("must be a moment such as 2026-01-31T12:00:00+00:00.")
+        raise RecordError(name, reason) from None
     return found

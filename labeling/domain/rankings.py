@@ -6,11 +6,17 @@ behind it, 3 is worst. Everything else in the project is derived from this form.
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from labeling.domain.sentences import sentence as _
+
 Tiers = list[list[int]]
 
 
 class RankingError(ValueError):
-    """The tiers are no weak order of the slots; the message says what is wrong."""
+    """The tiers are no weak order of the slots; `reason` says what is wrong."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def check_tiers(tiers: Sequence[Sequence[int]], count: int) -> Tiers:
@@ -21,18 +27,23 @@ def check_tiers(tiers: Sequence[Sequence[int]], count: int) -> Tiers:
     seen: set[int] = set()
     for tier in tiers:
         if not tier:
-            raise RankingError("A tier is empty: leave it out.")
+            raise RankingError(_("A tier is empty: leave it out."))
         for slot in tier:
             if isinstance(slot, bool) or not isinstance(slot, int) or not 0 <= slot < count:
-                raise RankingError(f"{slot!r} is no candidate: they are 0 to {count - 1}.")
+                raise RankingError(
+                    _(
+                        "{slot} is no candidate: they are 0 to {last}.",
+                        slot=repr(slot),
+                        last=count - 1,
+                    )
+                )
             if slot in seen:
-                raise RankingError(f"Candidate {slot} is placed twice.")
+                raise RankingError(_("Candidate {slot} is placed twice.", slot=slot))
             seen.add(slot)
     missing = [slot for slot in range(count) if slot not in seen]
     if missing:
-        raise RankingError(
-            f"Not placed yet: {', '.join(map(str, missing))}. Place every candidate."
-        )
+        slots = ", ".join(map(str, missing))
+        raise RankingError(_("Not placed yet: {slots}. Place every candidate.", slots=slots))
     return [sorted(tier) for tier in tiers]
 
 

@@ -37,6 +37,7 @@ from labeling.domain.fields import (
     text_field,
 )
 from labeling.domain.rankings import Tiers, tiers_from_ranks
+from labeling.domain.sentences import sentence as _
 
 __all__ = [
     "JudgementRecord",
@@ -137,7 +138,7 @@ def parse_line(line: str) -> Record:
 
 def _record(value: dict[str, Any]) -> Record:
     if "prompt" not in value:
-        raise RecordError("prompt", "is missing.")
+        raise RecordError("prompt", _("is missing."))
     try:
         prompt = parse_prompt(value["prompt"])
         replies, judgement = _replies_of(value)
@@ -146,8 +147,7 @@ def _record(value: dict[str, Any]) -> Record:
             for n, item in enumerate(list_of(value, "demonstrations"))
         )
     except ContentError as error:
-        name, _, rest = str(error).partition(": ")
-        raise RecordError(name, rest) from None
+        raise RecordError(error.field, error.reason) from None
     return Record(
         prompt=prompt,
         replies=replies,
@@ -162,7 +162,7 @@ def _record(value: dict[str, Any]) -> Record:
 def _replies_of(value: dict[str, Any]) -> tuple[tuple[Reply, ...], JudgementRecord | None]:
     """Return the replies and, where they are ranked or a verdict is given, the judgement."""
     if "responses" in value and "ranked_responses" in value:
-        raise RecordError("ranked_responses", "stands beside `responses`: give one of the two.")
+        raise RecordError("ranked_responses", _("stands beside `responses`: give one of the two."))
     if "ranked_responses" in value:
         replies = _distinct(list_of(value, "ranked_responses"), "ranked_responses", ranked=True)
         _check_count(replies, "ranked_responses")
@@ -170,7 +170,7 @@ def _replies_of(value: dict[str, Any]) -> tuple[tuple[Reply, ...], JudgementReco
     replies = _distinct(list_of(value, "responses"), "responses", ranked=False)
     if value.get("verdict") is None:
         if any(reply.written for reply in replies):
-            raise RecordError("responses", "`written` is said of a reply in a judgement alone.")
+            raise RecordError("responses", _("`written` is said of a reply in a judgement alone."))
         return replies, None
     _check_count(replies, "responses")
     return replies, _judgement(value, "", replies)
@@ -181,10 +181,15 @@ def _check_count(replies: tuple[Reply, ...], name: str) -> None:
     if not MIN_RANKED <= shown <= MAX_RANKED:
         raise RecordError(
             name,
-            f"holds {shown} distinct replies: a judgement is about {MIN_RANKED} to {MAX_RANKED}.",
+            _(
+                "holds {shown} distinct replies: a judgement is about {least} to {most}.",
+                shown=shown,
+                least=MIN_RANKED,
+                most=MAX_RANKED,
+            ),
         )
     if any(reply.written for reply in replies[:-1]):
-        raise RecordError(name, "a written reply stands last, and there is one at most.")
+        raise RecordError(name, _("a written reply stands last, and there is one at most."))
 
 
 def _distinct(items: list[Any], name: str, *, ranked: bool) -> tuple[Reply, ...]:
@@ -197,9 +202,13 @@ def _distinct(items: list[Any], name: str, *, ranked: bool) -> tuple[Reply, ...]
         if key in found:
             first = found[key]
             if first.rank != reply.rank:
-                raise RecordError(where, "is the same text as an earlier reply with another rank.")
+                raise RecordError(
+                    where, _("is the same text as an earlier reply with another rank.")
+                )
             if reply.written:
-                raise RecordError(where, "is the same text as an earlier reply, and yet written.")
+                raise RecordError(
+                    where, _("is the same text as an earlier reply, and yet written.")
+                )
             reply = Reply(first.messages, first.sources + reply.sources, first.rank)
         found[key] = reply
     return tuple(found.values())
@@ -209,9 +218,9 @@ def _reply(item: Any, where: str, *, ranked: bool) -> Reply:
     if isinstance(item, str) and not ranked:
         item = {"text": item}
     if not isinstance(item, dict):
-        raise RecordError(where, "must be an object with the field `text`.")
+        raise RecordError(where, _("must be an object with the field `text`."))
     if "text" not in item and "messages" not in item:
-        raise RecordError(where, "needs the field `text`.")
+        raise RecordError(where, _("needs the field `text`."))
     rank = _rank(item, where) if ranked else None
     if _is_written(item, where):
         messages = parse_reply(item.get("messages", item.get("text")), where)
@@ -224,27 +233,27 @@ def _reply(item: Any, where: str, *, ranked: bool) -> Reply:
 def _is_written(item: dict[str, Any], where: str) -> bool:
     written = item.get("written", False)
     if not isinstance(written, bool):
-        raise RecordError(f"{where}.written", "must be true or false.")
+        raise RecordError(f"{where}.written", _("must be true or false."))
     if written and any(item.get(name) for name in ("model", "sampling", "other_sources")):
-        raise RecordError(f"{where}.written", "is said of a person's reply: no model made it.")
+        raise RecordError(f"{where}.written", _("is said of a person's reply: no model made it."))
     return written
 
 
 def _rank(item: dict[str, Any], where: str) -> float:
     rank = item.get("rank")
     if isinstance(rank, bool) or not isinstance(rank, int | float) or abs(rank) > MAX_NUMBER:
-        raise RecordError(f"{where}.rank", "must be a number, 0 for the best.")
+        raise RecordError(f"{where}.rank", _("must be a number, 0 for the best."))
     return rank
 
 
 def _source(item: dict[str, Any], where: str) -> Source:
     if not isinstance(item, dict):
-        raise RecordError(f"{where}.other_sources", "must hold objects.")
+        raise RecordError(f"{where}.other_sources", _("must hold objects."))
     model = text_field(item, "model", 200)
     try:
         return Source(model, object_of(item, "sampling"))
     except RecordError:
-        raise RecordError(f"{where}.sampling", "must be an object of settings.") from None
+        raise RecordError(f"{where}.sampling", _("must be an object of settings.")) from None
 
 
 def _judgement(
@@ -273,12 +282,17 @@ def _verdict(value: dict[str, Any], default: str, replies: tuple[Reply, ...]) ->
     found = value.get("verdict")
     verdict = default if found is None else found
     if verdict not in VERDICTS:
-        raise RecordError("verdict", f"{verdict!r} is none of {', '.join(VERDICTS)}.")
+        known = ", ".join(VERDICTS)
+        reason = _("{verdict} is none of {known}.", verdict=repr(verdict), known=known)
+        raise RecordError("verdict", reason)
     if (verdict in ORDERED) != ("ranked_responses" in value):
         needed = "ranked_responses" if verdict in ORDERED else "responses"
-        raise RecordError("verdict", f"{verdict!r} needs its replies in `{needed}`.")
+        reason = _(
+            "{verdict} needs its replies in `{needed}`.", verdict=repr(verdict), needed=needed
+        )
+        raise RecordError("verdict", reason)
     if verdict == "tie" and len({reply.rank for reply in replies}) > 1:
-        raise RecordError("verdict", "'tie' needs equal ranks: write 'ranked', or leave it out.")
+        raise RecordError("verdict", _("'tie' needs equal ranks: write 'ranked', or leave it out."))
     return str(verdict)
 
 
@@ -286,14 +300,16 @@ def _shown_order(value: dict[str, Any], count: int) -> tuple[int, ...]:
     order = list_of(value, "shown_order")
     whole = all(isinstance(slot, int) and not isinstance(slot, bool) for slot in order)
     if order and not (whole and sorted(order) == list(range(count))):
-        raise RecordError("shown_order", f"must name each reply from 0 to {count - 1} once.")
+        raise RecordError(
+            "shown_order", _("must name each reply from 0 to {last} once.", last=count - 1)
+        )
     return tuple(order)
 
 
 def _tags(value: Mapping[str, Any]) -> list[str]:
     tags = list_of(value, "tags")
     if any(not isinstance(tag, str) or not tag.strip() or len(tag) > 60 for tag in tags):
-        raise RecordError("tags", "must be texts of 1 to 60 characters.")
+        raise RecordError("tags", _("must be texts of 1 to 60 characters."))
     return sorted({tag.strip() for tag in tags})
 
 

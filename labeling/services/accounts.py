@@ -6,6 +6,8 @@ from pathlib import Path
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from labeling.exceptions import InvalidInput, NotAllowed
 from labeling.models import (
@@ -22,7 +24,7 @@ from labeling.services.demonstrations import erase_written
 from labeling.services.snapshots import redact_snapshots
 from labeling.services.written_replies import erase_candidates
 
-TOMBSTONE = "[erased at the writer's request]"
+TOMBSTONE = "[erased at the writer's request]"  # also in exports: one text for everybody
 
 
 @transaction.atomic
@@ -57,7 +59,7 @@ def create_user(
     except ValidationError as error:
         errors = getattr(error, "error_dict", None)
         raise InvalidInput(
-            "The account can't be made.",
+            _("The account can't be made."),
             errors=error.message_dict if errors else {"password": error.messages},
         ) from None
     user.save()
@@ -72,9 +74,9 @@ def _require_other_admin(*, actor: User, user: User) -> None:
     """
     admins = User.objects.select_for_update().filter(is_superuser=True, is_active=True)
     if actor.pk not in set(admins.order_by("pk").values_list("pk", flat=True)):
-        raise NotAllowed("Only a site admin may do that.")
+        raise NotAllowed(_("Only a site admin may do that."))
     if user.pk == actor.pk:
-        raise InvalidInput("Nobody does that to their own account: ask another admin.")
+        raise InvalidInput(_("Nobody does that to their own account: ask another admin."))
 
 
 @transaction.atomic
@@ -112,7 +114,7 @@ def update_own_settings(*, actor: User, time_zone: str, language: str) -> User:
     try:
         actor.full_clean(exclude=["password"])
     except ValidationError as error:
-        raise InvalidInput("Some settings can't be taken.", errors=error.message_dict) from None
+        raise InvalidInput(_("Some settings can't be taken."), errors=error.message_dict) from None
     actor.save(update_fields=["time_zone", "language"])
     audit.record(actor=actor, project=None, verb="account.update", obj=actor)
     return actor
@@ -126,7 +128,7 @@ def erase_user(*, actor: User, user: User) -> list[int]:
     under a pseudonym that nobody can follow back. Exports that held erased text are withdrawn.
     """
     if user.pk == actor.pk:
-        raise InvalidInput("Nobody erases their own account: ask another admin.")
+        raise InvalidInput(_("Nobody erases their own account: ask another admin."))
     annotators = list(Annotator.objects.filter(user=user))
     touched = _snapshots_with_text_of(annotators)
     _erase_texts(annotators)
@@ -179,6 +181,6 @@ def _withdraw_exports(snapshot: Snapshot) -> None:
         transaction.on_commit(partial(Path(path).unlink, missing_ok=True))
     exports.update(
         state=Export.State.FAILED,
-        error="Withdrawn: a text in it was erased. Export again.",
+        error=gettext_noop("Withdrawn: a text in it was erased. Export again."),
         path="",
     )

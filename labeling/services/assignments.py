@@ -14,6 +14,8 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from labeling.exceptions import AssignmentEnded, InvalidInput, NotAllowed, NotFound
 from labeling.models import Annotator, Assignment, Comparison, Project, Role, User
@@ -24,7 +26,7 @@ from labeling.services.claims import claim
 from labeling.services.projects import annotator_of
 
 MAX_DRAFT_CHARACTERS = 200_000
-_NOT_OWN = "There is no such assignment, or it is not yours."
+_NOT_OWN = gettext_noop("There is no such assignment, or it is not yours.")
 
 # All that a submit asks before it writes. OF names the locks in the order in which they are taken.
 _LOCK = """
@@ -85,7 +87,7 @@ def lock_annotator(*, actor: User, project: Project) -> Annotator:
     """
     require(actor, "judgement.make", project)
     if project.is_archived:
-        raise NotAllowed("This project is archived: nothing is judged in it any more.")
+        raise NotAllowed(_("This project is archived: nothing is judged in it any more."))
     found = Annotator.objects.select_for_update().filter(project=project, user=actor).first()
     if found is None:
         annotator = annotator_of(user=actor, project=project)
@@ -168,7 +170,7 @@ def own_assignment(*, actor: User, assignment_uid: UUID) -> Assignment:
     rows = rows.filter(uid=assignment_uid, annotator__user=actor)
     found = rows.select_for_update(of=("annotator", "self")).first()
     if found is None:
-        raise NotFound(_NOT_OWN)
+        raise NotFound(_(_NOT_OWN))
     require(actor, "judgement.make", found.annotator.project)
     return found
 
@@ -183,7 +185,7 @@ def lock_assignment(*, actor: User, assignment_uid: UUID) -> LockedAssignment:
         cursor.execute(_LOCK, [assignment_uid, actor.pk])
         row = cursor.fetchone()
     if row is None:
-        raise NotFound(_NOT_OWN)
+        raise NotFound(_(_NOT_OWN))
     *columns, shown_order, strength, ratings, confidence, demonstrations, flags, role = row
     require_role(actor, "judgement.make", Role(role) if role else None)
     labelled = tuple((flag["key"], flag["label"]) for flag in json.loads(flags or "[]"))
@@ -195,10 +197,10 @@ def lock_assignment(*, actor: User, assignment_uid: UUID) -> LockedAssignment:
 def skip_assignment(*, actor: User, assignment_uid: UUID, reason: str) -> None:
     """Give a comparison back to the others, with a reason; the actor won't see it again."""
     if not reason.strip():
-        raise InvalidInput("Say why.", errors={"reason": ["A skip needs a reason."]})
+        raise InvalidInput(_("Say why."), errors={"reason": [_("A skip needs a reason.")]})
     assignment = own_assignment(actor=actor, assignment_uid=assignment_uid)
     if assignment.state not in {Assignment.State.LEASED, Assignment.State.EXPIRED}:
-        raise AssignmentEnded("This comparison was already judged or skipped.")
+        raise AssignmentEnded(_("This comparison was already judged or skipped."))
     was_leased = assignment.state == Assignment.State.LEASED
     assignment.state = Assignment.State.SKIPPED
     assignment.skip_reason = reason.strip()[:500]
@@ -230,7 +232,7 @@ def renew_lease(*, actor: User, assignment_uid: UUID) -> datetime:
     """
     assignment = own_assignment(actor=actor, assignment_uid=assignment_uid)
     if assignment.state != Assignment.State.LEASED:
-        raise AssignmentEnded("This lease has ended. What you submit is still kept.")
+        raise AssignmentEnded(_("This lease has ended. What you submit is still kept."))
     end = _lease_end(assignment.annotator.project)
     _leases(assignment.annotator).update(expires_at=end)
     return end
@@ -253,7 +255,7 @@ def drop_newer_lease(*, assignment: LockedAssignment) -> bool:
 def save_draft(*, actor: User, assignment_uid: UUID, draft: dict[str, Any]) -> None:
     """Keep a half-made ranking with its assignment."""
     if len(str(draft)) > MAX_DRAFT_CHARACTERS:
-        raise InvalidInput("The draft is too long.", errors={"draft": ["Too long."]})
+        raise InvalidInput(_("The draft is too long."), errors={"draft": [_("Too long.")]})
     assignment = own_assignment(actor=actor, assignment_uid=assignment_uid)
     assignment.draft = draft
     assignment.save(update_fields=["draft"])

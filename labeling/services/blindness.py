@@ -5,6 +5,7 @@ decides, text by text.
 """
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from labeling.exceptions import Conflict
 from labeling.models import Candidate, CandidateSource, Comparison, User
@@ -24,7 +25,7 @@ def set_maker_flag(*, actor: User, candidate: Candidate, flagged: bool) -> list[
     if candidate.names_its_maker == flagged:
         return []
     if flagged and candidate.slots.exists():
-        raise Conflict("It stands in a comparison already, so annotators may have seen it.")
+        raise Conflict(_("It stands in a comparison already, so annotators may have seen it."))
     candidate.names_its_maker = flagged
     candidate.save(update_fields=["names_its_maker"])
     project = candidate.prompt.project

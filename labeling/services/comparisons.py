@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from labeling.exceptions import InvalidInput
 from labeling.models import (
@@ -75,7 +76,9 @@ def queue_comparisons(
     """
     size = size or project.candidates_per_comparison
     if not MIN_CANDIDATES <= size <= MAX_CANDIDATES:
-        raise InvalidInput("K must be 2 to 9.", errors={"candidates_per_comparison": [str(size)]})
+        raise InvalidInput(
+            _("K must be 2 to 9."), errors={"candidates_per_comparison": [str(size)]}
+        )
     overlap = overlap or project.overlap
     # One import or sampling run at a time deals out a project's free candidates.
     Project.objects.select_for_update().only("id").get(pk=project.pk)

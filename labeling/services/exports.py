@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from labeling.domain.records import to_line
 from labeling.exceptions import InvalidInput, SnapshotChanged
@@ -53,11 +54,13 @@ def request_export(
     """Queue a file to be made from a snapshot."""
     errors = {}
     if format not in Export.Format.values:
-        errors["format"] = [f"Must be one of {', '.join(Export.Format.values)}."]
+        errors["format"] = [_("Use one of {known}.").format(known=", ".join(Export.Format.values))]
     if container not in Export.Container.values:
-        errors["container"] = [f"Must be one of {', '.join(Export.Container.values)}."]
+        errors["container"] = [
+            _("Use one of {known}.").format(known=", ".join(Export.Container.values))
+        ]
     if errors:
-        raise InvalidInput("There is no such export.", errors=errors)
+        raise InvalidInput(_("There is no such export."), errors=errors)
     export = Export.objects.create(
         snapshot=snapshot, format=format, container=container, created_by=actor
     )
@@ -102,7 +105,7 @@ def write_export(*, export_id: int) -> Export:
 def checked(snapshot: Snapshot) -> Snapshot:
     """Return the snapshot if its rows still give its hash; raise SnapshotChanged if they don't."""
     if hash_of(snapshot) != snapshot.sha256:
-        raise SnapshotChanged("The rows differ from what was frozen: restore the database.")
+        raise SnapshotChanged(_("The rows differ from what was frozen: restore the database."))
     return snapshot
 
 

@@ -8,9 +8,11 @@ from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from labeling.domain.rankings import RankingError, Tiers, check_tiers
 from labeling.exceptions import Conflict, InvalidInput, InvalidRanking, NotFound
+from labeling.language import said
 from labeling.models import Assignment, Comparison, GoldItem, Judgement, User
 from labeling.models.prompts import State
 from labeling.services import audit
@@ -35,12 +37,15 @@ def set_gold(
     the comparison is withdrawn.
     """
     if len(note) > MAX_NOTE:
-        raise InvalidInput("The note is too long.", errors={"note": [f"At most {MAX_NOTE}."]})
+        raise InvalidInput(
+            _("The note is too long."),
+            errors={"note": [_("At most {count} characters.").format(count=MAX_NOTE)]},
+        )
     comparison = Comparison.objects.select_for_update().get(pk=comparison.pk)
     if comparison.state == Comparison.State.WITHDRAWN:
-        raise Conflict("This comparison is withdrawn: nobody will be given it.")
+        raise Conflict(_("This comparison is withdrawn: nobody will be given it."))
     before = GoldItem.objects.filter(comparison=comparison, state=State.ACTIVE).first()
-    item, _ = GoldItem.objects.update_or_create(
+    item, _created = GoldItem.objects.update_or_create(
         comparison=comparison,
         defaults={
             "project_id": comparison.project_id,
@@ -72,7 +77,7 @@ def _checked(tiers: Sequence[Sequence[int]], count: int) -> Tiers:
     try:
         return check_tiers(tiers, count)
     except RankingError as error:
-        raise InvalidRanking(str(error), errors={"tiers": [str(error)]}) from None
+        raise InvalidRanking(said(error.reason), errors={"tiers": [said(error.reason)]}) from None
 
 
 @transaction.atomic
@@ -86,11 +91,11 @@ def use_as_gold(
     """
     judgement = Judgement.objects.filter(comparison=comparison, uid=judgement_uid).first()
     if judgement is None:
-        raise NotFound("There is no such judgement of this comparison.")
+        raise NotFound(_("There is no such judgement of this comparison."))
     if judgement.verdict not in _USABLE or Judgement.objects.filter(supersedes=judgement).exists():
         raise InvalidInput(
-            "This judgement can't be gold.",
-            errors={"judgement": ["It ranks nothing, or a newer one supersedes it."]},
+            _("This judgement can't be gold."),
+            errors={"judgement": [_("It ranks nothing, or a newer one supersedes it.")]},
         )
     shown = set(judgement.shown_order) or set(range(comparison.slots.count()))
     tiers = [[slot for slot in tier if slot in shown] for tier in judgement.tiers]
@@ -116,7 +121,7 @@ def withdraw_gold(*, actor: User, comparison: Comparison) -> GoldItem:
     comparison = Comparison.objects.select_for_update().get(pk=comparison.pk)
     item = GoldItem.objects.filter(comparison=comparison, state=State.ACTIVE).first()
     if item is None:
-        raise NotFound("This comparison is no gold item.")
+        raise NotFound(_("This comparison is no gold item."))
     leased.update(state=Assignment.State.EXPIRED, ended_at=timezone.now())
     item.state = State.WITHDRAWN
     item.save(update_fields=["state"])

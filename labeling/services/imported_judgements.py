@@ -8,10 +8,12 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
 
 from labeling.domain.content import content_hash
 from labeling.domain.pairs import pairs_of
 from labeling.domain.records import JudgementRecord, Record, to_line, to_row
+from labeling.domain.sentences import sentence
 from labeling.exceptions import InvalidInput
 from labeling.models import (
     Annotator,
@@ -144,8 +146,12 @@ def _check_same_candidates(
         if first is not None and groups[first] != groups[uid]:
             number = rows[uid][1].number
             raise InvalidInput(
-                "Lines of one comparison must hold the same replies in the same order.",
-                errors={f"line {number}": [f"differs from line {rows[first][1].number}."]},
+                _("Lines of one comparison must hold the same replies in the same order."),
+                errors={
+                    f"line {number}": [
+                        sentence("differs from line {number}.", number=rows[first][1].number)
+                    ]
+                },
             )
 
 
@@ -164,7 +170,7 @@ def _imported_annotators(
 ) -> dict[str, Annotator]:
     """Return the annotators of a file by the pseudonym its lines give; "" is the file's source."""
     found = {}
-    for _, line in rows.values():
+    for _prompt, line in rows.values():
         pseudonym = (line.record.judgement and line.record.judgement.annotator) or ""
         if pseudonym in found:
             continue

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from labeling.domain.content import content_hash
 from labeling.domain.fields import RecordError
@@ -19,6 +20,7 @@ from labeling.domain.records import (
     Source,
     parse_line,
 )
+from labeling.domain.sentences import parts_of, sentence
 from labeling.exceptions import InvalidInput, NotFound, PrefloopError
 from labeling.models import (
     Candidate,
@@ -54,7 +56,8 @@ class Report:
         """Note a line that can't be taken; the first few hundred are shown."""
         self.refused_total += 1
         if len(self.refused) < REFUSED_SHOWN:
-            self.refused.append({"line": line, "field": field_name, "reason": reason})
+            row = {"line": line, "field": field_name, "reason": reason, "parts": parts_of(reason)}
+            self.refused.append(row)
 
 
 def create_import(
@@ -80,8 +83,14 @@ def create_import(
             if size > settings.MAX_IMPORT_BYTES:
                 path.unlink()
                 raise InvalidInput(
-                    "The file is too large: split it.",
-                    errors={"file": [f"At most {settings.MAX_IMPORT_BYTES} bytes are taken."]},
+                    _("The file is too large: split it."),
+                    errors={
+                        "file": [
+                            _("At most {count} bytes are taken.").format(
+                                count=settings.MAX_IMPORT_BYTES
+                            )
+                        ]
+                    },
                 )
             file.write(chunk)
     with transaction.atomic():
@@ -143,7 +152,7 @@ def _read(batch: ImportBatch, report: Report) -> Iterator[Line]:
     """Yield the file's records, note what is refused, and tell how far the reading is."""
     path = Path(batch.path)
     if not path.exists():
-        raise NotFound("The uploaded file is gone. Upload it again.")
+        raise NotFound(_("The uploaded file is gone. Upload it again."))
     with path.open("rb") as file:
         batch.lines_total = sum(1 for _ in file)
     ImportBatch.objects.filter(pk=batch.pk).update(lines_total=batch.lines_total)
@@ -157,21 +166,23 @@ def _read(batch: ImportBatch, report: Report) -> Iterator[Line]:
             if record is not None:
                 yield Line(number, record)
     if not batch.lines_total:
-        report.refuse(0, "file", "holds no line.")
+        report.refuse(0, "file", sentence("holds no line."))
 
 
 def _record(number: int, raw: bytes, report: Report) -> Record | None:
     try:
         text = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
     except UnicodeDecodeError as error:
-        report.refuse(number, "line", f"is no UTF-8 text at byte {error.start}.")
+        report.refuse(
+            number, "line", sentence("is no UTF-8 text at byte {place}.", place=error.start)
+        )
         return None
     if not text:
         return None
     try:
         return parse_line(text)
     except RecordError as error:
-        report.refuse(number, error.field, str(error).partition(": ")[2])
+        report.refuse(number, error.field, error.reason)
         return None
 
 

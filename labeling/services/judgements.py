@@ -7,6 +7,8 @@ from uuid import UUID
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from psycopg.types.json import Jsonb
 
 from labeling.domain.pairs import pairs_of
@@ -88,7 +90,7 @@ _KEPT = (
     "shown_order",
     "surplus",
 )
-_ENDED = "This comparison was already judged or skipped. Revise it instead."
+_ENDED = gettext_noop("This comparison was already judged or skipped. Revise it instead.")
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def submit_and_claim(
     done = _submit(actor, assignment_uid, submission, idempotency_key, origin)
     judged = done.assignment
     if project is not None and project.pk != judged.project_id:
-        raise NotFound("There is no such assignment in this project.")
+        raise NotFound(_("There is no such assignment in this project."))
     if judged.is_archived:
         return done.judgement, None
     if not done.held:
@@ -190,7 +192,7 @@ def _submit(actor: User, uid: UUID, submission: Submission, key: str, origin: st
 def _check_key(key: str) -> None:
     if not 1 <= len(key) <= 80:
         raise InvalidInput(
-            "Give an idempotency key.", errors={"idempotency_key": ["1 to 80 characters."]}
+            _("Give an idempotency key."), errors={"idempotency_key": ["1 to 80 characters."]}
         )
 
 
@@ -198,10 +200,10 @@ def _repeated(annotator_id: int, key: str, fingerprint: str) -> Judgement:
     """Return the judgement that this very request wrote before; raise where it did not."""
     found = Judgement.objects.filter(annotator_id=annotator_id, idempotency_key=key).first()
     if found is None:
-        raise AssignmentEnded(_ENDED)
+        raise AssignmentEnded(_(_ENDED))
     if found.request_hash != fingerprint:
         raise IdempotencyConflict(
-            "This idempotency key was used for another judgement. Take a new key."
+            _("This idempotency key was used for another judgement. Take a new key.")
         )
     return found
 
@@ -264,7 +266,7 @@ def _write(actor: User, judgement: Judgement) -> bool:
     except IntegrityError as error:
         if "one_assignment_per_annotator" not in str(error):
             raise
-        raise AssignmentEnded(_ENDED) from None
+        raise AssignmentEnded(_(_ENDED)) from None
     if row is None:
         return False
     judgement.pk = row[0]
@@ -288,21 +290,13 @@ def revise_judgement(
     where it was superseded before.
     """
     _check_key(idempotency_key)
-    old = (
-        Judgement.objects.select_related(
-            "annotator__project", "assignment", "flag_set", "written_candidate"
-        )
-        .filter(uid=judgement_uid, annotator__user=actor)
-        .first()
-    )
-    if old is None or old.assignment is None or project not in {None, old.annotator.project}:
-        raise NotFound("There is no such judgement, or it is not yours.")
+    old = _own_judgement(actor, judgement_uid, project)
     assignments.lock_annotator(actor=actor, project=old.annotator.project)
     fingerprint = submission.fingerprint(judgement_uid)
     if Judgement.objects.filter(annotator=old.annotator, idempotency_key=idempotency_key).exists():
         return _repeated(old.annotator_id, idempotency_key, fingerprint)
     if Judgement.objects.filter(supersedes=old).exists():
-        raise Conflict("This judgement was already revised. Revise the newer one.")
+        raise Conflict(_("This judgement was already revised. Revise the newer one."))
     complete = origin == Judgement.Origin.BROWSER
     checked = check_submission(submission, old.shown_order, _asked_of(old), complete=complete)
     judgement = Judgement(
@@ -316,6 +310,24 @@ def revise_judgement(
         return _repeated(old.annotator_id, idempotency_key, fingerprint)
     written_replies.keep_demonstration(judgement=judgement)
     return judgement
+
+
+def _own_judgement(actor: User, uid: UUID, project: Project | None) -> Judgement:
+    """Return one of the actor's judgements that were made on a card.
+
+    Raises NotFound for anybody else's, and for one of another project than `project`.
+    """
+    projects = Project.objects.filter(annotators__user=actor)
+    if project is not None:
+        projects = projects.filter(pk=project.pk)
+    rows = Judgement.objects.select_related(
+        "annotator__project", "assignment", "flag_set", "written_candidate"
+    )
+    rows = rows.filter(project__in=projects, uid=uid, annotator__user=actor)
+    found = rows.exclude(assignment=None).first()
+    if found is None:
+        raise NotFound(_("There is no such judgement, or it is not yours."))
+    return found
 
 
 def _asked_of(judgement: Judgement) -> Asked:

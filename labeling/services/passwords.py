@@ -9,6 +9,8 @@ from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.tokens import default_token_generator
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from rest_framework.authtoken.models import Token
 
 from labeling.exceptions import InvalidInput, NotFound
@@ -16,7 +18,9 @@ from labeling.models import User
 from labeling.selectors.accounts import people
 from labeling.services import audit
 
-_DEAD_LINK = "This link was used already, or is too old. Ask a site admin for another."
+_DEAD_LINK = gettext_noop(
+    "This link was used already, or is too old. Ask a site admin for another."
+)
 
 
 def waits_for_password(user: User) -> bool:
@@ -36,9 +40,9 @@ def user_of_link(*, user_id: int, token: str) -> User:
     """Return the account that a link is for. Raises NotFound for a link that is dead."""
     user = people().filter(pk=user_id).first()
     if user is None or not waits_for_password(user):
-        raise NotFound(_DEAD_LINK)
+        raise NotFound(_(_DEAD_LINK))
     if not default_token_generator.check_token(user, token):
-        raise NotFound(_DEAD_LINK)
+        raise NotFound(_(_DEAD_LINK))
     return user
 
 
@@ -60,7 +64,8 @@ def change_own_password(*, actor: User, current: str, password: str) -> User:
     """
     if not actor.check_password(current):
         raise InvalidInput(
-            "The password was not changed.", errors={"current": ["This is not your password."]}
+            _("The password was not changed."),
+            errors={"current": [_("This is not your password.")]},
         )
     _set(actor, password)
     audit.record(actor=actor, project=None, verb="account.password", obj=actor)
@@ -71,7 +76,7 @@ def change_own_password(*, actor: User, current: str, password: str) -> User:
 def reset_password(*, actor: User, user: User) -> User:
     """Take an account's password, sessions and API token away; its link sets the next one."""
     if user.pk == actor.pk:
-        raise InvalidInput("Change your own password in your settings.")
+        raise InvalidInput(_("Change your own password in your settings."))
     user.set_unusable_password()
     user.save(update_fields=["password"])
     Token.objects.filter(user=user).delete()
@@ -84,7 +89,7 @@ def _set(user: User, password: str) -> None:
         validate_password(password, user)
     except ValidationError as error:
         raise InvalidInput(
-            "This password can't be taken.", errors={"password": error.messages}
+            _("This password can't be taken."), errors={"password": error.messages}
         ) from None
     user.set_password(password)
     user.save(update_fields=["password"])

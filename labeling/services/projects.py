@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Max
 from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext as _
 
 from labeling.domain.rendering import RENDERER_VERSION, render_text
 from labeling.exceptions import InvalidInput
@@ -67,7 +68,7 @@ def _checked(project: Project) -> Project:
     try:
         project.full_clean()
     except ValidationError as error:
-        raise InvalidInput("Some settings can't be taken.", errors=error.message_dict) from None
+        raise InvalidInput(_("Some settings can't be taken."), errors=error.message_dict) from None
     return project
 
 
@@ -81,7 +82,7 @@ def create_project(*, actor: User, name: str, slug: str, **settings: Any) -> Pro
     publish_guideline(
         actor=actor,
         project=project,
-        text="Rank the replies from best to worst. Equally good replies share a rank.",
+        text=_("Rank the replies from best to worst. Equally good replies share a rank."),
     )
     audit.record(actor=actor, project=project, verb="project.create", obj=project)
     return project
@@ -92,7 +93,9 @@ def update_project(*, actor: User, project: Project, **settings: Any) -> Project
     """Change settings of a project; those of running comparisons stay as they were made."""
     unknown = sorted(set(settings) - set(SETTINGS))
     if unknown:
-        raise InvalidInput("There is no such setting.", errors={k: ["Unknown."] for k in unknown})
+        raise InvalidInput(
+            _("There is no such setting."), errors={k: [_("Unknown.")] for k in unknown}
+        )
     before = {key: getattr(project, key) for key in settings}
     for key, value in settings.items():
         setattr(project, key, value)
@@ -146,8 +149,8 @@ def _keep_an_owner(project: Project, *, without: User) -> None:
     owners = Membership.objects.select_for_update().filter(project=project, role=Role.OWNER)
     if [owner.user_id for owner in owners] == [without.pk]:
         raise InvalidInput(
-            "A project keeps at least one owner. Make someone else owner first.",
-            errors={"role": ["This is the last owner."]},
+            _("A project keeps at least one owner. Make someone else owner first."),
+            errors={"role": [_("This is the last owner.")]},
         )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from labeling.domain.blindness import names_its_maker
 from labeling.domain.content import content_hash, first_user_hash, parse_reply, reply_text
@@ -198,14 +199,16 @@ def _refuse_taken_ids(
     errors: dict[str, list[str]] = {}
     for key, record in firsts.items():
         if record.external_id and ids.setdefault(record.external_id, key) != key:
-            errors[record.external_id] = ["names two different prompts in this file."]
+            errors[record.external_id] = [_("names two different prompts in this file.")]
     unnamed = {r.external_id for k, r in firsts.items() if k in new or not known[k].external_id}
     taken = Prompt.objects.filter(project=project, external_id__in=unnamed - {""})
     for prompt in taken.only("external_id", "content_hash"):
         if ids.get(prompt.external_id) != prompt.content_hash:
-            errors[prompt.external_id] = ["already names another prompt of this project."]
+            errors[prompt.external_id] = [_("already names another prompt of this project.")]
     if errors:
-        raise InvalidInput("Some external ids are taken. Rename them in the file.", errors=errors)
+        raise InvalidInput(
+            _("Some external ids are taken. Rename them in the file."), errors=errors
+        )
 
 
 def _by_hash(queryset: Any, hashes: Iterable[str]) -> dict[str, Any]:

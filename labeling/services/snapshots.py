@@ -7,6 +7,8 @@ from collections.abc import Collection
 from django.db import transaction
 from django.db.models import Max, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from labeling.domain.pairs import contradictions
 from labeling.domain.records import to_line
@@ -50,7 +52,7 @@ def freeze_snapshot(
     Raises NothingToFreeze where the selection holds no usable label.
     """
     if kind not in Snapshot.Kind.values:
-        raise InvalidInput("There is no such kind.", errors={"kind": [kind]})
+        raise InvalidInput(_("There is no such kind."), errors={"kind": [kind]})
     Project.objects.select_for_update().get(pk=project.pk)
     latest = Snapshot.objects.filter(project=project).aggregate(Max("number"))["number__max"]
     snapshot = Snapshot.objects.create(
@@ -107,11 +109,11 @@ def _take_judgements(
     kept = active if include_gold else active.exclude(comparison__state=Comparison.State.GOLD)
     usable = kept.filter(verdict__in=_USABLE)
     snapshot.drops = {
-        "superseded by a revision": rows.count() - current.count(),
-        "prompt withdrawn": current.count() - active.count(),
-        "gold item: kept apart": active.count() - kept.count(),
-        "all bad: no order": kept.filter(verdict=Judgement.Verdict.BOTH_BAD).count(),
-        "can't be ranked": kept.filter(verdict=Judgement.Verdict.UNRANKABLE).count(),
+        gettext_noop("superseded by a revision"): rows.count() - current.count(),
+        gettext_noop("prompt withdrawn"): current.count() - active.count(),
+        gettext_noop("gold item: kept apart"): active.count() - kept.count(),
+        gettext_noop("all bad: no order"): kept.filter(verdict=Judgement.Verdict.BOTH_BAD).count(),
+        gettext_noop("can't be ranked"): kept.filter(verdict=Judgement.Verdict.UNRANKABLE).count(),
     }
     found = usable.order_by("id").values_list(
         "id", "comparison__prompt_id", "comparison__prompt__group__key", "annotator_id"
@@ -136,8 +138,8 @@ def _take_demonstrations(
     current = rows.filter(superseded_by=None)
     active = current.filter(state=State.ACTIVE, prompt__state=State.ACTIVE)
     snapshot.drops = {
-        "superseded by a correction": rows.count() - current.count(),
-        "withdrawn": current.count() - active.count(),
+        gettext_noop("superseded by a correction"): rows.count() - current.count(),
+        gettext_noop("withdrawn"): current.count() - active.count(),
     }
     labels = list(active.order_by("id").values_list("id", "prompt_id", "prompt__group__key"))
     _write_items(snapshot, "demonstration_id", labels)
@@ -146,7 +148,7 @@ def _take_demonstrations(
 def _write_items(snapshot: Snapshot, column: str, labels: list[tuple[int, int, str]]) -> None:
     """Write (label id, prompt id, group key) rows as items, and count labels and prompts."""
     if not labels:
-        raise NothingToFreeze("There is no label to freeze yet. Judge some comparisons first.")
+        raise NothingToFreeze(_("There is no label to freeze yet. Judge some comparisons first."))
     shares = {
         "validation_share": snapshot.project.validation_share,
         "test_share": snapshot.project.test_share,
@@ -160,7 +162,7 @@ def _write_items(snapshot: Snapshot, column: str, labels: list[tuple[int, int, s
         batch_size=BATCH,
     )
     prompts: dict[str, set[int]] = defaultdict(set)
-    for (_, prompt, _), split in zip(labels, splits, strict=True):
+    for (_pk, prompt, _group), split in zip(labels, splits, strict=True):
         prompts[split].add(prompt)
     by_split = {
         split: {"labels": count, "prompts": len(prompts[split])}

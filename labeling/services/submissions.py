@@ -18,6 +18,7 @@ from labeling.domain.rankings import (
     ranks_from_tiers,
 )
 from labeling.exceptions import InvalidInput, InvalidRanking, UntouchedOrder
+from labeling.language import said
 from labeling.models import Judgement, Project
 from labeling.selectors.queue import Asked
 
@@ -109,7 +110,7 @@ def _check_fields(submission: Submission) -> None:
         try:
             check_text(getattr(submission, name), name)
         except ContentError as error:
-            errors[name] = [str(error)]
+            errors[name] = [said(error.reason)]
         if len(getattr(submission, name)) > limit:
             errors[name] = [_("At most {limit} characters.").format(limit=limit)]
     if submission.confidence is not None and not 1 <= submission.confidence <= MAX_CONFIDENCE:
@@ -139,7 +140,7 @@ def _placed(submission: Submission, shown_order: list[int], *, written: bool) ->
     if not submission.touched:
         raise UntouchedOrder(
             _("Nothing was placed. Rank the replies; equal ones may share a rank."),
-            errors={"tiers": ["The order was sent back as it was shown."]},
+            errors={"tiers": [_("The order was sent back as it was shown.")]},
         )
     own = len(shown_order)
     if not written and any(OWN in tier for tier in submission.tiers):
@@ -153,7 +154,7 @@ def _placed(submission: Submission, shown_order: list[int], *, written: bool) ->
         placed = check_tiers(tiers, own + written)
     except RankingError as error:
         sentence = _("Rank every reply, each of them once.")
-        raise InvalidRanking(sentence, errors={"tiers": [str(error)]}) from None
+        raise InvalidRanking(sentence, errors={"tiers": [said(error.reason)]}) from None
     return map_tiers(placed, [*shown_order, own])
 
 
@@ -208,35 +209,39 @@ def _ratings_by_slot(
 ) -> dict[str, Any]:
     slots = {str(position): str(slot) for position, slot in enumerate(shown_order)}
     by_slot: dict[str, Any] = {}
-    for position, said in ratings.items():
+    for position, rated in ratings.items():
         if position not in slots:
             raise InvalidInput(
                 _("No such position."), errors={"ratings": [f"{str(position)[:20]!r}"]}
             )
-        if not isinstance(said, dict) or set(said) - RATING_FIELDS:
+        if not isinstance(rated, dict) or set(rated) - RATING_FIELDS:
             raise InvalidInput(
                 _("A rating holds `quality` and `flags`."), errors={"ratings": [f"{position!r}"]}
             )
-        by_slot[slots[position]] = _rating(said, f"ratings.{position}", asked)
+        by_slot[slots[position]] = _rating(rated, f"ratings.{position}", asked)
     return by_slot
 
 
-def _rating(said: dict[str, Any], where: str, asked: Asked) -> dict[str, Any]:
+def _rating(rated: dict[str, Any], where: str, asked: Asked) -> dict[str, Any]:
     """Return a checked rating, its flags once each and in the order of their set."""
     rating: dict[str, Any] = {}
-    quality = said.get("quality")
+    quality = rated.get("quality")
     if quality is not None:
         if isinstance(quality, bool) or quality not in range(1, MAX_QUALITY + 1):
             sentence = _("Quality is told from 1 to 7.")
             raise InvalidInput(sentence, errors={f"{where}.quality": [sentence]})
         rating["quality"] = int(quality)
-    flags = said.get("flags")
+    flags = rated.get("flags")
     if flags is not None:
         keys = [key for key, _label in asked.flags]
         if not isinstance(flags, list) or any(flag not in keys for flag in flags):
             raise InvalidInput(
                 _("A flag is not among those that this comparison was shown with."),
-                errors={f"{where}.flags": [f"Must be of: {', '.join(keys) or 'none'}."]},
+                errors={
+                    f"{where}.flags": [
+                        _("Use one of {known}.").format(known=", ".join(keys) or "–")
+                    ]
+                },
             )
         rating["flags"] = [key for key in keys if key in flags]
     return rating

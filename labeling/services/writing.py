@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from labeling.domain.content import ContentError, check_text
 from labeling.domain.uids import ordered_uid
 from labeling.exceptions import AssignmentEnded, InvalidInput, NotFound
+from labeling.language import said
 from labeling.models import Annotator, Project, Prompt, User, WritingAssignment
 from labeling.permissions import require
 from labeling.selectors.writing import WritingCard, writing_card
@@ -217,7 +218,9 @@ def check_typed(text: str, field: str) -> str:
     try:
         check_text(text, field)
     except ContentError as error:
-        raise InvalidInput(_("The text can't be kept."), errors={field: [str(error)]}) from None
+        raise InvalidInput(
+            _("The text can't be kept."), errors={field: [said(error.reason)]}
+        ) from None
     return text
 
 

@@ -97,7 +97,9 @@ def erase_candidates(*, annotators: Collection[Annotator], tombstone: str) -> No
     A text that is another's too, who wrote or sampled the same, stays and is theirs from now on.
     """
     for candidate in Candidate.objects.filter(written_by__in=annotators):
-        others = Judgement.objects.filter(written_candidate=candidate)
+        others = Judgement.objects.filter(
+            comparison__prompt=candidate.prompt_id, written_candidate=candidate
+        )
         others = others.exclude(annotator__in=annotators).exclude(_ERASED)
         other = others.order_by("id").first()
         if other is not None or candidate.sources.exists():

@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext_lazy as _
 
+from labeling import language
 from labeling.domain.content import text_of
 from labeling.models import Project
 from labeling.permissions import ALLOWED, role_in
@@ -97,3 +98,9 @@ def percent(share: float) -> int:
 def last_text(messages: list[dict[str, Any]]) -> str:
     """Return the text of a conversation's last message, for lists."""
     return text_of(messages[-1]) if messages else ""
+
+
+@register.filter
+def said(text: str, parts: dict[str, Any] | None = None) -> str:
+    """Say a sentence of this project, kept in English, in the reader's language."""
+    return language.said(text, parts)

@@ -10,6 +10,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render, resolve_url
 from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext as _
 
 from labeling.exceptions import NotFound
 from labeling.models import Project, User
@@ -52,7 +53,7 @@ def project_for(request: HttpRequest, slug: str, deed: str) -> Project:
     """
     project = Project.objects.filter(slug=slug).first()
     if project is None:
-        raise NotFound("There is no such project, or you are no member of it.")
+        raise NotFound(_("There is no such project, or you are no member of it."))
     require(reader(request), deed, project)
     return project
 

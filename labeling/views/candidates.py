@@ -18,7 +18,7 @@ def candidate_flag(request: HttpRequest, slug: str, pk: int) -> HttpResponseBase
     project = project_for(request, slug, "candidate.flag")
     candidate = Candidate.objects.filter(prompt__project=project, pk=pk).first()
     if candidate is None:
-        raise NotFound("There is no such candidate in this project.")
+        raise NotFound(_("There is no such candidate in this project."))
     flagged = request.POST.get("flagged") == "1"
     set_maker_flag(actor=reader(request), candidate=candidate, flagged=flagged)
     if flagged:

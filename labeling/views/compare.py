@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.middleware.csrf import get_token
 from django.shortcuts import redirect, render
 from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from labeling.exceptions import InvalidInput, NotFound, PrefloopError
@@ -33,7 +34,7 @@ def _project(slug: str) -> Project:
     """Return the project; whether the reader may judge in it is asked by the service."""
     project = Project.objects.filter(slug=slug).first()
     if project is None:
-        raise NotFound("There is no such project, or you are no member of it.")
+        raise NotFound(_("There is no such project, or you are no member of it."))
     return project
 
 
@@ -144,7 +145,7 @@ def _assignment_uid(request: HttpRequest) -> UUID:
     try:
         return UUID(request.POST.get("assignment", ""))
     except ValueError:
-        raise NotFound("There is no such assignment, or it is not yours.") from None
+        raise NotFound(_("There is no such assignment, or it is not yours.")) from None
 
 
 def _next(request: HttpRequest, context: CardContext) -> HttpResponse:

@@ -1,6 +1,7 @@
 """Members of a project: who they are, added, given another role, taken out."""
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from labeling.exceptions import InvalidInput, NotFound
@@ -39,7 +40,7 @@ def _membership(project: Project, pk: int) -> Membership:
     found = Membership.objects.filter(project=project, pk=pk).select_related("user", "project")
     membership = found.first()
     if membership is None:
-        raise NotFound("There is no such member.")
+        raise NotFound(_("There is no such member."))
     return membership
 
 
@@ -69,7 +70,7 @@ def member_role(request: HttpRequest, slug: str, pk: int) -> HttpResponseBase:
     form = RoleForm(request.POST)
     try:
         if not form.is_valid():
-            raise InvalidInput("There is no such role.")
+            raise InvalidInput(_("There is no such role."))
         set_member(
             actor=reader(request),
             project=project,

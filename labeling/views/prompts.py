@@ -58,7 +58,7 @@ def prompt_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponseBase:
     project = project_for(request, slug, "prompt.view")
     prompt = Prompt.objects.filter(project=project, pk=pk).select_related("group").first()
     if prompt is None:
-        raise NotFound("There is no such prompt in this project.")
+        raise NotFound(_("There is no such prompt in this project."))
     sees_sources = may(reader(request), "prompt.import", project)
     candidates = prompt.candidates.annotate(in_queue=Exists(_SLOTS)).order_by("id")
     sets_gold = may(reader(request), "gold.set", project)
@@ -133,7 +133,7 @@ def import_detail(request: HttpRequest, slug: str, uid: str) -> HttpResponseBase
     project = project_for(request, slug, "prompt.import")
     batch = ImportBatch.objects.filter(project=project, uid=uid).first()
     if batch is None:
-        raise NotFound("There is no such import in this project.")
+        raise NotFound(_("There is no such import in this project."))
     context = {"project": project, "batch": batch, "live": batch.state in _LIVE}
     page, piece = "labeling/import_detail.html", "labeling/_import_status.html"
     return answer(request, page, piece, context)

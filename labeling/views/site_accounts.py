@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -56,7 +57,7 @@ def _account(request: HttpRequest, pk: int) -> User:
     require(reader(request), "account.manage")
     user = people().filter(pk=pk).first()
     if user is None:
-        raise NotFound("There is no such account.")
+        raise NotFound(_("There is no such account."))
     return user
 
 
@@ -91,7 +92,7 @@ def account_deed(request: HttpRequest, pk: int, deed: str) -> HttpResponseBase:
     """Switch an account off or on, give or take the rights of an admin, reset its password."""
     user = _account(request, pk)
     if deed not in DEEDS:
-        raise NotFound("There is no such deed.")
+        raise NotFound(_("There is no such deed."))
     try:
         DEEDS[deed](actor=reader(request), user=user)
     except InvalidInput as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 from django.db import transaction
 from django.http import FileResponse, HttpRequest, HttpResponseBase
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from labeling import tasks
@@ -23,7 +24,7 @@ def _snapshot(project: Project, number: int) -> Snapshot:
     found = Snapshot.objects.filter(project=project, number=number)
     snapshot = found.select_related("created_by").first()
     if snapshot is None:
-        raise NotFound("There is no such snapshot in this project.")
+        raise NotFound(_("There is no such snapshot in this project."))
     return snapshot
 
 
@@ -110,8 +111,8 @@ def export_download(request: HttpRequest, slug: str, uid: str) -> HttpResponseBa
     project = project_for(request, slug, "snapshot.export")
     export = Export.objects.filter(snapshot__project=project, uid=uid).first()
     if export is None or export.state != Export.State.READY:
-        raise NotFound("There is no such export, or it is not ready yet.")
+        raise NotFound(_("There is no such export, or it is not ready yet."))
     path = Path(export.path)
     if not path.is_file():
-        raise NotFound("The export's file is gone from this server. Request it again.")
+        raise NotFound(_("The export's file is gone from this server. Request it again."))
     return FileResponse(path.open("rb"), as_attachment=True, filename=path.name)

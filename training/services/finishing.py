@@ -7,6 +7,7 @@ folder from which the next attempt ends the run in the same way.
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from labeling.exceptions import InvalidInput
 from training.launcher import Outcome
@@ -46,7 +47,7 @@ def _finish_training(attempt: RunAttempt, ended: dict[str, Any]) -> TrainingRun:
     """Register the model, marked as partial where the run was stopped, and end the run."""
     model = ended["result"].get("model")
     if not model:
-        raise InvalidInput("The recipe's result names no model.")
+        raise InvalidInput(_("The recipe's result names no model."))
     partial = ended["state"] == State.STOPPED
     # Files first: their move can be repeated, the registration can't.
     path = take_weights(run=attempt.run, sha256=model["sha256"], partial=partial)

@@ -7,7 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
+from django.utils.translation import gettext as _
 
+from labeling.domain.sentences import sentence
 from labeling.exceptions import InvalidInput
 from labeling.models import Project, User
 from labeling.services import audit
@@ -28,12 +30,21 @@ def take_weights(*, run: TrainingRun, sha256: str, partial: bool = False) -> str
     place = Path(settings.MODEL_DIR) / name
     if not place.exists():
         if not made.is_dir():
-            raise ModelMissing(f"{made} is missing, so there is no model to register.")
+            raise ModelMissing(
+                sentence("{folder} is missing, so there is no model to register.", folder=str(made))
+            )
         place.parent.mkdir(parents=True, exist_ok=True)
         _move(made, place)
     found = rundir.weights_sha256(place)
     if found != sha256:
-        raise ModelMissing(f"The weights in {place} have sha256 {found}, the recipe said {sha256}.")
+        raise ModelMissing(
+            sentence(
+                "The weights in {place} have sha256 {found}, the recipe said {wanted}.",
+                place=str(place),
+                found=found,
+                wanted=sha256,
+            )
+        )
     return place.name
 
 
@@ -113,14 +124,16 @@ def register_model(
     """Register a model that lies on this machine, where it lies. Raises InvalidInput."""
     errors: dict[str, list[str]] = {}
     if not name.strip() or len(name.strip()) > 120:
-        errors["name"] = ["Give it a name of at most 120 characters."]
+        errors["name"] = [_("Give it a name of at most 120 characters.")]
     if kind not in ModelVersion.Kind.values:
-        errors["kind"] = [f"Use one of {', '.join(ModelVersion.Kind.values)}."]
+        errors["kind"] = [
+            _("Use one of {known}.").format(known=", ".join(ModelVersion.Kind.values))
+        ]
     problem = _folder_problem(folder)
     if problem:
         errors["folder"] = [problem]
     if errors:
-        raise InvalidInput("The model can't be registered.", errors=errors)
+        raise InvalidInput(_("The model can't be registered."), errors=errors)
     return _add_version(
         actor=actor,
         project=project,
@@ -134,18 +147,21 @@ def register_model(
 
 def _folder_problem(folder: Path) -> str | None:
     if not folder.is_absolute() or not folder.is_dir():
-        return f"{folder} is no folder on this machine: give an absolute path."
+        sentence = _("{folder} is no folder on this machine: give an absolute path.")
+        return sentence.format(folder=folder)
     if not any(folder.glob("*.safetensors")):
-        return f"{folder} holds no .safetensors file: convert the weights first."
+        sentence = _("{folder} holds no .safetensors file: convert the weights first.")
+        return sentence.format(folder=folder)
     missing = [name for name in ("config.json", "tokenizer.json") if not (folder / name).exists()]
-    return f"{folder} lacks {' and '.join(missing)}." if missing else None
+    lacks = _("{folder} lacks {names}.").format(folder=folder, names=", ".join(missing))
+    return lacks if missing else None
 
 
 @transaction.atomic
 def share_model(*, actor: User | None, model: ModelVersion, project: Project) -> None:
     """Let another project start runs from the model, sample it and see where it is from."""
     if project.pk == model.project_id:
-        text = "The model already belongs to this project."
+        text = _("The model already belongs to this project.")
         raise InvalidInput(text, errors={"project": [text]})
     model.shared_with.add(project)
     audit.record(

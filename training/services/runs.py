@@ -6,8 +6,10 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from labeling.exceptions import InvalidInput
+from labeling.language import all_said
 from labeling.models import Project, Snapshot, User
 from labeling.services import audit
 from training.configs import ConfigError, parse_config, preset, to_json
@@ -27,7 +29,9 @@ def config_errors() -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        raise InvalidInput("Some settings can't be taken.", errors=error.errors) from None
+        raise InvalidInput(
+            _("Some settings can't be taken."), errors=all_said(error.errors)
+        ) from None
 
 
 def resolve_config(
@@ -58,7 +62,9 @@ def create_run(
     An empty name is made from the base model's. Raises InvalidInput, with errors by field.
     """
     if recipe not in INPUTS:
-        text = f"There is no training recipe {recipe!r}: use one of {', '.join(INPUTS)}."
+        text = _("There is no training recipe {recipe}: use one of {known}.").format(
+            recipe=repr(recipe), known=", ".join(INPUTS)
+        )
         raise InvalidInput(text, errors={"recipe": [text]})
     resolved = resolve_config(recipe=recipe, config=config, preset_name=preset_name)
     name = name.strip() or _default_name(recipe, base_model)
@@ -66,7 +72,7 @@ def create_run(
     errors |= _base_errors(project, recipe, base_model, wanted=needs_base(resolved))
     errors |= _plain_errors(name, seed)
     if errors:
-        raise InvalidInput("The run can't be started like this.", errors=errors)
+        raise InvalidInput(_("The run can't be started like this."), errors=errors)
     run = TrainingRun.objects.create(
         project=project,
         recipe=recipe,
@@ -92,11 +98,17 @@ def _snapshot_errors(
 ) -> dict[str, list[str]]:
     kind = INPUTS[recipe].snapshot_kind
     if snapshot is None:
-        return {"snapshot": [f"{recipe} learns from {kind}: choose a snapshot of them."]}
+        text = _("{recipe} learns from {kind}: choose a snapshot of them.")
+        return {"snapshot": [text.format(recipe=recipe, kind=Snapshot.Kind(kind).label)]}
     if snapshot.project_id != project.pk:
-        return {"snapshot": ["There is no such snapshot in this project."]}
+        return {"snapshot": [_("There is no such snapshot in this project.")]}
     if snapshot.kind != kind:
-        text = f"Snapshot {snapshot.number} holds {snapshot.kind}, but {recipe} needs {kind}."
+        text = _("Snapshot {number} holds {held}, but {recipe} needs {kind}.").format(
+            number=snapshot.number,
+            held=snapshot.get_kind_display(),
+            recipe=recipe,
+            kind=Snapshot.Kind(kind).label,
+        )
         return {"snapshot": [text]}
     return {}
 
@@ -105,15 +117,17 @@ def _base_errors(
     project: Project, recipe: str, base: ModelVersion | None, *, wanted: bool
 ) -> dict[str, list[str]]:
     if base is None:
-        text = f"{recipe} starts from a model: choose one."
+        text = _("{recipe} starts from a model: choose one.").format(recipe=recipe)
         return {"base_model": [text]} if wanted else {}
     if not wanted:
-        text = "A model from scratch starts from nothing: leave this empty, or set init to base."
+        text = _("A model from scratch starts from nothing: leave this empty, or set init to base.")
         return {"base_model": [text]}
     if not is_usable(project, base):
-        return {"base_model": ["There is no such model in this project."]}
+        return {"base_model": [_("There is no such model in this project.")]}
     if base.kind not in INPUTS[recipe].base_kinds:
-        text = f"{base} is a {base.get_kind_display()}; {recipe} needs a policy."
+        text = _("{model} is a {kind}; {recipe} needs a policy.").format(
+            model=base, kind=base.get_kind_display(), recipe=recipe
+        )
         return {"base_model": [text]}
     return {}
 
@@ -121,9 +135,11 @@ def _base_errors(
 def _plain_errors(name: str, seed: int) -> dict[str, list[str]]:
     errors = {}
     if not name or len(name) > 120:
-        errors["name"] = ["Name the model that will be made, in at most 120 characters."]
+        errors["name"] = [_("Name the model that will be made, in at most 120 characters.")]
     if not 0 <= seed <= MAX_SEED:
-        errors["seed"] = [f"Use a whole number from 0 to {MAX_SEED}."]
+        errors["seed"] = [
+            _("Use a whole number from {least} to {most}.").format(least=0, most=MAX_SEED)
+        ]
     return errors
 
 
@@ -155,7 +171,7 @@ def _request(
         if wish == Request.STOP:  # whoever cancelled meant more than a stop
             live = live.exclude(request=Request.CANCEL)
         if not live.update(request=wish) and not rows.filter(state=State.RUNNING).exists():
-            raise RunMovedOn("The run has already ended.")
+            raise RunMovedOn(_("The run has already ended."))
     audit.record(actor=actor, project=run.project, verb=f"run.{wish.value}", obj=run)
     run.refresh_from_db()
     return run
@@ -176,7 +192,7 @@ def resume_run(*, actor: User | None, run: TrainingRun) -> TrainingRun:
         finished_at=None,
     )
     if not changed:
-        raise RunMovedOn("Only a stopped or a failed run can go on.")
+        raise RunMovedOn(_("Only a stopped or a failed run can go on."))
     audit.record(actor=actor, project=run.project, verb="run.resume", obj=run)
     run.refresh_from_db()
     return run

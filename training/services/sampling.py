@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from labeling.exceptions import InvalidInput
 from labeling.models import CandidateSource, Comparison, Project, Prompt, User
@@ -56,7 +57,7 @@ def create_sampling_run(
     overlap = overlap or project.overlap
     errors = _errors(project, model, resolved, seed=seed, limit=limit, overlap=overlap, queue=queue)
     if errors:
-        raise InvalidInput("The model can't be sampled like this.", errors=errors)
+        raise InvalidInput(_("The model can't be sampled like this."), errors=errors)
     selection = {"tags": [*tags], "exclude_tags": [*exclude_tags], "limit": limit, "seed": seed}
     sampling = SamplingRun(
         model=model,
@@ -72,8 +73,8 @@ def create_sampling_run(
 def _chosen_prompts(project: Project, selection: dict[str, Any]) -> list[int]:
     prompts = select_prompts(project, **selection)
     if not prompts:
-        text = "No prompt of this project has such tags."
-        raise InvalidInput("There is nothing to reply to.", errors={"tags": [text]})
+        text = _("No prompt of this project has such tags.")
+        raise InvalidInput(_("There is nothing to reply to."), errors={"tags": [text]})
     return [prompt.pk for prompt in prompts]
 
 
@@ -115,19 +116,24 @@ def _errors(
 ) -> dict[str, list[str]]:
     errors: dict[str, list[str]] = {}
     if not is_usable(project, model):
-        errors["model"] = ["There is no such model in this project."]
+        errors["model"] = [_("There is no such model in this project.")]
     elif model.kind != ModelVersion.Kind.POLICY:
-        errors["model"] = [f"{model} is a {model.get_kind_display()}; only a policy can reply."]
+        text = _("{model} is a {kind}; only a policy can reply.")
+        errors["model"] = [text.format(model=model, kind=model.get_kind_display())]
     if not 0 <= seed <= MAX_SEED:
-        errors["seed"] = [f"Use a whole number from 0 to {MAX_SEED}."]
+        errors["seed"] = [
+            _("Use a whole number from {least} to {most}.").format(least=0, most=MAX_SEED)
+        ]
     if limit is not None and limit < 1:
-        errors["limit"] = ["Ask for at least one prompt."]
+        errors["limit"] = [_("Ask for at least one prompt.")]
     if not 1 <= overlap <= MAX_OVERLAP:
-        errors["overlap"] = [f"Use a whole number from 1 to {MAX_OVERLAP}."]
+        errors["overlap"] = [
+            _("Use a whole number from {least} to {most}.").format(least=1, most=MAX_OVERLAP)
+        ]
     wanted = project.candidates_per_comparison
     if queue and config["candidates_per_prompt"] < wanted:
-        text = f"A comparison of this project needs {wanted} replies: sample at least as many."
-        errors["candidates_per_prompt"] = [text]
+        text = _("A comparison of this project needs {count} replies: sample at least as many.")
+        errors["candidates_per_prompt"] = [text.format(count=wanted)]
     return errors
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from django.core.paginator import Paginator
 from django.db import transaction
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from labeling.exceptions import InvalidInput, PrefloopError
@@ -73,7 +74,7 @@ def model_share(request: HttpRequest, slug: str, pk: int) -> HttpResponseBase:
         other = Project.objects.filter(slug=form.cleaned_data["project"]).first()
         try:
             if other is None:
-                raise InvalidInput("There is no such project.")
+                raise InvalidInput(_("There is no such project."))
             share_model(actor=reader(request), model=model, project=other)
         except PrefloopError as error:
             form.add_error("project", error.message)

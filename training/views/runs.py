@@ -7,6 +7,7 @@ from django.core.paginator import Paginator
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from labeling.exceptions import NotFound, PrefloopError
@@ -68,7 +69,7 @@ def run_new(request: HttpRequest, slug: str) -> HttpResponseBase:
     project = project_for(request, slug, "run.start")
     recipe = request.GET.get("recipe") or _fitting_recipe(request, project)
     if recipe not in INPUTS:
-        raise NotFound("There is no such training recipe.")
+        raise NotFound(_("There is no such training recipe."))
     form = _start(request, project, recipe)
     if request.method == "POST" and form.is_valid():
         run = _create(request, project, form)
