@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from labeling.domain.content import reply_text
 from labeling.domain.rankings import ranks_from_tiers
-from labeling.models import Judgement, Project, User
+from labeling.models import Annotator, Judgement, Project, User
 from labeling.selectors.queue import Card, card_of
 
 MOST: Final = 50  # judgements back
@@ -61,15 +61,21 @@ def own_judgement(user: User, project: Project, *, back: int) -> OwnJudgement | 
 
 def own_judgement_of(user: User, project: Project, uid: UUID) -> OwnJudgement | None:
     """Return that judgement, if it is the account's own and nothing supersedes it."""
-    found = _own(user, project).filter(uid=uid).first()
+    found = _own(user, project).filter(project=project, uid=uid).first()
     return _on_its_card(found) if found else None
 
 
 def _own(user: User, project: Project) -> QuerySet[Judgement]:
-    """Return the account's judgements that were made on a card and that nothing supersedes."""
+    """Return the account's judgements that were made on a card and that nothing supersedes.
+
+    The annotator is looked up first: its judgements then come by an index, newest first, however
+    many there are.
+    """
+    annotators = Annotator.objects.filter(user=user, project=project)
     rows = Judgement.objects.select_related("written_candidate")
-    rows = rows.filter(annotator__user=user, annotator__project=project, superseded_by=None)
-    return rows.exclude(assignment=None)
+    rows = rows.filter(annotator=annotators.values_list("pk", flat=True).first())
+    superseding = Judgement.objects.filter(supersedes=OuterRef("pk"))
+    return rows.exclude(assignment=None).filter(~Exists(superseding))
 
 
 def _on_its_card(judgement: Judgement, *, has_older: bool = False) -> OwnJudgement:

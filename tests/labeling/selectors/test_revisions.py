@@ -143,9 +143,9 @@ def test_revision_of_a_closed_comparison_is_counted_once() -> None:
     assert list(current) == [new]
 
 
-def test_going_back_takes_two_statements_however_far() -> None:
+def test_going_back_takes_three_statements_however_far() -> None:
     project, person, _ = judged(6)
     for back in (1, 6):
         with CaptureQueriesContext(connection) as queries:
             own_judgement(person, project, back=back)
-        assert len(queries) == 2
+        assert len(queries) == 3

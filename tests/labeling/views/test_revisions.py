@@ -65,11 +65,11 @@ def test_back_holds_no_model_name(world: World) -> None:
 
 
 def test_back_costs_a_fixed_number_of_statements(world: World) -> None:
-    """Session, account, project and role, the judgement, its card."""
+    """Session, account, project and role, the annotator, the judgement, its card."""
     client, url = world.client("annotator"), world.url("compare_back", "slug")
     with CaptureQueriesContext(connection) as captured:
         client.get(url, headers=PIECE)
-    assert len(captured) <= 6, "\n".join(q["sql"] for q in captured)
+    assert len(captured) <= 7, "\n".join(q["sql"] for q in captured)
 
 
 def test_revise_supersedes_and_answers_with_the_current_card(world: World) -> None:
