@@ -7,6 +7,8 @@ const PREFERENCES = "prefloop-reading";
 const FOLD_WORDS = 40; // a shared beginning of fewer words is not worth folding
 const WORD =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]|[\p{L}\p{N}\p{M}_]+|[^\s]/gu;
+// What would not be seen, or would turn the reading order around, even in a raw text.
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
 const CAN_MARK = Boolean(globalThis.CSS?.highlights && globalThis.Highlight);
 
 const page = document.querySelector(".compare");
@@ -78,7 +80,7 @@ function showRaw() {
     if (!wanted.raw) box.replaceChildren(...box.rendered);
     else {
       const raw = Object.assign(document.createElement("pre"), { className: "raw", dir: "auto" });
-      raw.textContent = text;
+      raw.textContent = text.replace(UNSEEN, (c) => `[U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}]`);
       box.replaceChildren(raw);
     }
   }
