@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from labeling.domain.content import reply_text
@@ -91,10 +92,14 @@ def _answer(
     return answer(request, page, piece, context, status)
 
 
+@never_cache
 @require_GET
 @signed_in
 def write(request: HttpRequest, slug: str) -> HttpResponseBase:
-    """Lease the next prompt to the reader and show it with an editor."""
+    """Lease the next prompt to the reader and show it with an editor.
+
+    It is never cached: the way back would show a draft that was written further since.
+    """
     project = project_for(request, slug, "judgement.make")
     card = claim_writing(actor=reader(request), project=project)
     return _answer(request, project, _sheet_of(card) if card else None)
@@ -162,6 +167,7 @@ def write_preview(request: HttpRequest, slug: str) -> HttpResponseBase:
     return _same_sheet(request, slug, preview=preview, project=project)
 
 
+@never_cache
 @require_http_methods(["GET", "POST"])
 @signed_in
 def write_correct(request: HttpRequest, slug: str, uid: UUID) -> HttpResponseBase:

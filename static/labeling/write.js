@@ -64,14 +64,14 @@ const store = {
 
 /* `base` is the server's revision that this text goes on from: where the server has a later one,
    the reply was written further on another machine. */
-function keepHere(more = {}) {
+function keepHere() {
   return store.put(sheet.name, {
     text: sheet.text.value,
     base: sheet.revision,
     key: sheet.form.elements.key.value,
     active: Math.round(clock.total),
     at: Date.now(),
-    ...more,
+    pending: sheet.pending,
   });
 }
 
@@ -98,6 +98,7 @@ function bind(root, { focus = true } = {}) {
     revision: Number(form.dataset.revision),
     saved: form.elements.text.value,
     leaseEnds: Date.now() + 1000 * form.dataset.leaseS,
+    pending: null, // what was submitted and not acknowledged: where to, and its fields
   };
   if (!sheet) {
     root.querySelector(".nothing-left").focus();
@@ -133,8 +134,11 @@ let [counting, drafting] = [null, null];
 
 function onInput({ target }) {
   if (!sheet || target !== sheet.text) return;
+  if (!sending) sheet.pending = null; // who writes on will submit again
   keepHere();
   state("");
+  const box = sheet.form.querySelector(".note");
+  if (box.textContent.includes(words.blank)) box.hidden = true;
   clearTimeout(counting);
   clearTimeout(drafting);
   counting = setTimeout(() => sheet && count(), COUNT_AFTER_MS);
@@ -205,7 +209,8 @@ function submit() {
     return complain(words.blank);
   }
   sheet.form.elements.active_ms.value = Math.round(clock.total);
-  keepHere({ pending: { url: sheet.form.action, fields: [...fieldsOf(sheet.form)] } });
+  sheet.pending = { url: sheet.form.action, fields: [...fieldsOf(sheet.form)] };
+  keepHere();
   tries = 0;
   send(sheet.form);
 }
@@ -237,7 +242,7 @@ function again(about) {
   const retry = () => {
     clearTimeout(timer);
     removeEventListener("online", retry);
-    if (sheet === about) send(about.form);
+    if (sheet === about && about.pending) send(about.form);
   };
   const timer = setTimeout(retry, wait);
   addEventListener("online", retry);
