@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from labeling.domain.sentences import sentence as _
+
 Value = bool | int | float | str
 
 _TYPES: dict[str, Any] = {"bool": bool, "int": int, "float": float, "str": str}
@@ -77,18 +79,22 @@ def convert(spec: FieldSpec, raw: Any) -> Value:
         return _to_bool(spec, raw)
     if spec.type is str:
         if not isinstance(raw, str):
-            raise ValueError(f"{spec.name} is {raw!r}: write a word.")
+            raise ValueError(_("{name} is {value}: write a word.", name=spec.name, value=repr(raw)))
         return raw
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
-        raise ValueError(f"{spec.name} is {raw!r}: write a number.")
+        raise ValueError(_("{name} is {value}: write a number.", name=spec.name, value=repr(raw)))
     try:
         number = float(raw)
     except ValueError:
-        raise ValueError(f"{spec.name} is {raw!r}: write a number.") from None
+        raise ValueError(
+            _("{name} is {value}: write a number.", name=spec.name, value=repr(raw))
+        ) from None
     if spec.type is float or not math.isfinite(number):
         return number
     if number != int(number):
-        raise ValueError(f"{spec.name} is {raw!r}: write a whole number.")
+        raise ValueError(
+            _("{name} is {value}: write a whole number.", name=spec.name, value=repr(raw))
+        )
     return int(number)
 
 
@@ -97,7 +103,9 @@ def _to_bool(spec: FieldSpec, raw: Any) -> bool:
         return raw
     word = raw.strip().lower() if isinstance(raw, str) else None
     if word not in _TRUE | _FALSE:
-        raise ValueError(f"{spec.name} is {raw!r}: write true or false.")
+        raise ValueError(
+            _("{name} is {value}: write true or false.", name=spec.name, value=repr(raw))
+        )
     return word in _TRUE
 
 
@@ -105,17 +113,37 @@ def limit_problem(spec: FieldSpec, value: Value) -> str | None:
     """A sentence on how the value leaves the field's limits, or None."""
     allowed: tuple[type, ...] = (int, float) if spec.type is float else (spec.type,)
     if not isinstance(value, allowed) or (isinstance(value, bool) and spec.type is not bool):
-        return f"{spec.name} is {value!r}: it must be of type {spec.type.__name__}."
+        return _(
+            "{name} is {value}: it must be of type {type}.",
+            name=spec.name,
+            value=repr(value),
+            type=spec.type.__name__,
+        )
     if spec.choices is not None and value not in spec.choices:
-        return f"{spec.name} is {value!r}: use one of {', '.join(spec.choices)}."
+        return _(
+            "{name} is {value}: use one of {known}.",
+            name=spec.name,
+            value=repr(value),
+            known=", ".join(spec.choices),
+        )
     if isinstance(value, bool | str):
         return None
     if not math.isfinite(value):
-        return f"{spec.name} is {value!r}: write a finite number."
+        return _("{name} is {value}: write a finite number.", name=spec.name, value=repr(value))
     if spec.minimum is not None and value < spec.minimum:
-        return f"{spec.name} is {value}: use {spec.minimum:g} or more."
+        return _(
+            "{name} is {value}: use {limit} or more.",
+            name=spec.name,
+            value=value,
+            limit=f"{spec.minimum:g}",
+        )
     if spec.maximum is not None and value > spec.maximum:
-        return f"{spec.name} is {value}: use {spec.maximum:g} or less."
+        return _(
+            "{name} is {value}: use {limit} or less.",
+            name=spec.name,
+            value=value,
+            limit=f"{spec.maximum:g}",
+        )
     return None
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from labeling.domain.sentences import sentence as _
 from training.config_fields import Config as Config
 from training.config_fields import ConfigError as ConfigError
 from training.config_fields import FieldSpec as FieldSpec
@@ -148,12 +149,12 @@ class TrainingConfig(Config):
             found.append(
                 (
                     "learning_rate",
-                    "learning_rate is 0, so nothing would be learned: use a number above 0.",
+                    _("learning_rate is 0, so nothing would be learned: use a number above 0."),
                 )
             )
         if not self.lora_targets.strip(" ,"):
             found.append(
-                ("lora_targets", "lora_targets is empty: name layers, or write all-linear.")
+                ("lora_targets", _("lora_targets is empty: name layers, or write all-linear."))
             )
         return found
 
@@ -207,19 +208,29 @@ class SFTConfig(TrainingConfig):
             return found
         if self.hidden_size % (2 * self.heads):
             twice = 2 * self.heads
-            text = f"hidden_size {self.hidden_size} must be a multiple of {twice}, twice heads."
+            text = _(
+                "hidden_size {hidden_size} must be a multiple of {twice}, twice heads.",
+                hidden_size=self.hidden_size,
+                twice=twice,
+            )
             found.append(("hidden_size", text))
         if self.heads % self.kv_heads:
-            text = f"kv_heads {self.kv_heads} must divide heads ({self.heads})."
+            text = _(
+                "kv_heads {kv_heads} must divide heads ({heads}).",
+                kv_heads=self.kv_heads,
+                heads=self.heads,
+            )
             found.append(("kv_heads", text))
         if self.max_length > self.max_positions:
-            text = (
-                f"max_length {self.max_length} is over max_positions ({self.max_positions}): "
-                "lower the one or raise the other."
+            text = _(
+                "max_length {max_length} is over max_positions ({max_positions}): "
+                "lower the one or raise the other.",
+                max_length=self.max_length,
+                max_positions=self.max_positions,
             )
             found.append(("max_length", text))
         if self.lora_r:
-            text = "lora_r needs a trained model to adapt: set it to 0, or init to base."
+            text = _("lora_r needs a trained model to adapt: set it to 0, or init to base.")
             found.append(("lora_r", text))
         return found
 
@@ -269,13 +280,16 @@ class DPOConfig(TrainingConfig):
     def _conflicts(self) -> list[tuple[str, str]]:
         found = super()._conflicts()
         if self.label_smoothing and self.loss_type not in SMOOTHED_DPO_LOSSES:
-            text = (
-                f"label_smoothing {self.label_smoothing} has no effect on loss_type "
-                f"{self.loss_type}: set it to 0 or take one of {', '.join(SMOOTHED_DPO_LOSSES)}."
+            text = _(
+                "label_smoothing {label_smoothing} has no effect on loss_type {loss_type}: "
+                "set it to 0 or take one of {known}.",
+                label_smoothing=self.label_smoothing,
+                loss_type=self.loss_type,
+                known=", ".join(SMOOTHED_DPO_LOSSES),
             )
             found.append(("label_smoothing", text))
         if self.loss_type == "exo_pair" and not self.label_smoothing:
-            text = "loss_type exo_pair needs label_smoothing above 0 (its paper: 0.001)."
+            text = _("loss_type exo_pair needs label_smoothing above 0 (its paper: 0.001).")
             found.append(("label_smoothing", text))
         return found
 
@@ -319,13 +333,15 @@ class SampleConfig(Config):
     def _conflicts(self) -> list[tuple[str, str]]:
         found = super()._conflicts()
         if self.max_new_tokens >= self.max_length:
-            text = (
-                f"max_new_tokens {self.max_new_tokens} leaves no room for a prompt within "
-                f"max_length ({self.max_length}): lower the one or raise the other."
+            text = _(
+                "max_new_tokens {max_new_tokens} leaves no room for a prompt within "
+                "max_length ({max_length}): lower the one or raise the other.",
+                max_new_tokens=self.max_new_tokens,
+                max_length=self.max_length,
             )
             found.append(("max_new_tokens", text))
         if self.temperature == 0 and self.candidates_per_prompt > 1:
-            text = (
+            text = _(
                 "candidates_per_prompt above 1 gives equal replies at temperature 0: "
                 "ask for 1, or raise the temperature."
             )
@@ -345,7 +361,8 @@ def config_type(recipe: str) -> type[Config]:
     """The config class of a recipe; ConfigError if there is no such recipe."""
     if recipe not in RECIPES:
         known = ", ".join(RECIPES)
-        raise ConfigError({"recipe": [f"There is no recipe {recipe!r}: use one of {known}."]})
+        text = _("There is no recipe {name}: use one of {known}.", name=repr(recipe), known=known)
+        raise ConfigError({"recipe": [text]})
     return RECIPES[recipe]
 
 
@@ -365,12 +382,12 @@ def parse_config(recipe: str, mapping: Mapping[str, Any]) -> Config:
     errors: dict[str, list[str]] = {}
     for name, raw in mapping.items():
         if name not in specs:
-            errors[name] = [f"{name} is not a field of {recipe}: remove it or correct its name."]
+            errors[name] = [_unknown(name, recipe)]
             continue
         try:
             values[name] = convert(specs[name], raw)
         except ValueError as problem:
-            errors[name] = [str(problem)]
+            errors[name] = [problem.args[0]]  # the sentence itself, with its parts
     try:
         config = kind(**cast("dict[str, Any]", values))
     except ConfigError as found:
@@ -380,12 +397,26 @@ def parse_config(recipe: str, mapping: Mapping[str, Any]) -> Config:
     return config
 
 
+def _unknown(name: str, recipe: str) -> str:
+    return _(
+        "{name} is not a field of {recipe}: remove it or correct its name.",
+        name=name,
+        recipe=recipe,
+    )
+
+
 def preset(recipe: str, name: str = "default") -> Config:
     """The config of a named preset; ConfigError if the recipe has none of that name."""
     config_type(recipe)
     if name not in PRESETS[recipe]:
         known = ", ".join(PRESETS[recipe])
-        raise ConfigError({"preset": [f"{recipe} has no preset {name!r}: use one of {known}."]})
+        text = _(
+            "{recipe} has no preset {name}: use one of {known}.",
+            recipe=recipe,
+            name=repr(name),
+            known=known,
+        )
+        raise ConfigError({"preset": [text]})
     return parse_config(recipe, PRESETS[recipe][name])
 
 

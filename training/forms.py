@@ -8,6 +8,7 @@ from django import forms
 from django.forms.boundfield import BoundField
 from django.utils.translation import gettext_lazy as _
 
+from labeling.language import said
 from labeling.models import Project, Snapshot, Tag
 from training.configs import PRESETS, FieldSpec, field_specs, preset, to_json
 from training.inputs import INPUTS
@@ -39,7 +40,7 @@ class Group:
 def config_field(spec: FieldSpec, initial: Any) -> forms.Field:
     """Return the form field of one option of a config."""
     label = spec.name.replace("_", " ").capitalize()
-    common: dict[str, Any] = {"label": label, "help_text": spec.help, "initial": initial}
+    common: dict[str, Any] = {"label": label, "help_text": said(spec.help), "initial": initial}
     if spec.type is bool:
         return forms.BooleanField(required=False, **common)
     if spec.choices:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from labeling.domain.sentences import sentence as _
 from training import rundir
 
 Status = Literal["succeeded", "failed", "stopped", "cancelled"]
@@ -121,7 +122,7 @@ def _already_finished(folder: Path) -> Outcome | None:
     result = rundir.read_result(folder)
     if result is None or result.get("status") != "succeeded":
         return None
-    reason = "The recipe had already finished in an earlier attempt."
+    reason = _("The recipe had already finished in an earlier attempt.")
     log = rundir.tail_log(folder, LOG_LINES)
     return Outcome(status="succeeded", reason=reason, exit_code=0, result=result, log_tail=log)
 
@@ -136,9 +137,11 @@ def _wait_for_lock(folder: Path, watch: _Watch, wait_s: float) -> int | Outcome:
             wish = watch.should_stop()
             if wish:
                 status: Status = "cancelled" if wish == "cancel" else "stopped"
-                return Outcome(status=status, reason="Ended before the recipe was started.")
+                return Outcome(status=status, reason=_("Ended before the recipe was started."))
             if time.monotonic() > end:
-                return Outcome(status="failed", reason=f"{busy} End it, then start again.")
+                return Outcome(
+                    status="failed", reason=_("{busy} End it, then start again.", busy=busy.args[0])
+                )
         watch.heartbeat()
         time.sleep(watch.poll_s)
 
@@ -257,11 +260,15 @@ def _outcome(folder: Path, code: int, wish: Wish | None) -> Outcome:
     exit_code = None if number else code
     ended = Outcome(status="failed", reason="", exit_code=exit_code, signal=number)
     if wish == "cancel":
-        return replace(ended, status="cancelled", reason="Cancelled; nothing of it runs any more.")
+        return replace(
+            ended, status="cancelled", reason=_("Cancelled; nothing of it runs any more.")
+        )
     try:
         result = rundir.read_result(folder)
     except rundir.RunFolderError as problem:
-        return replace(ended, reason=f"The result can't be read: {problem}")
+        return replace(
+            ended, reason=_("The result can't be read: {problem}", problem=problem.args[0])
+        )
     if result is not None and code == 0:
         status: Status = "stopped" if result.get("status") == "stopped" else "succeeded"
         return replace(ended, status=status, reason=_end_reason(status), result=result)
@@ -272,23 +279,26 @@ def _outcome(folder: Path, code: int, wish: Wish | None) -> Outcome:
 
 def _end_reason(status: Status) -> str:
     if status == "stopped":
-        return "Stopped after a whole step; it can go on from its checkpoint."
-    return "The recipe finished."
+        return _("Stopped after a whole step; it can go on from its checkpoint.")
+    return _("The recipe finished.")
 
 
 def _stop_reason(folder: Path) -> str:
     checkpoint = rundir.newest_checkpoint(folder)
     if checkpoint is None:
-        return "Stopped before its first checkpoint; it would start anew."
-    return f"Ended before it could save; it can go on from step {checkpoint.step}."
+        return _("Stopped before its first checkpoint; it would start anew.")
+    return _("Ended before it could save; it can go on from step {step}.", step=checkpoint.step)
 
 
 def _failure_reason(code: int, number: int | None) -> str:
     if number is None:
         if code == 0:
-            return f"The recipe ended without {rundir.RESULT}, so it did not finish; read its log."
-        return f"The recipe failed with exit code {code}; the end of its log says why."
+            return _(
+                "The recipe ended without {result}, so it did not finish; read its log.",
+                result=rundir.RESULT,
+            )
+        return _("The recipe failed with exit code {code}; the end of its log says why.", code=code)
     name = signal.Signals(number).name
     if number == signal.SIGKILL:
-        return f"The recipe was killed ({name}), most often because memory ran out."
-    return f"The recipe was ended by {name}."
+        return _("The recipe was killed ({name}), most often because memory ran out.", name=name)
+    return _("The recipe was ended by {name}.", name=name)

@@ -120,6 +120,9 @@ class TrainingRun(models.Model):
     data_sha256 = models.CharField(max_length=64, blank=True)
     result = models.JSONField(default=dict)
     error = models.TextField(blank=True)
+    error_parts = models.JSONField(
+        default=dict, blank=True, help_text="what `error` is made of, to be said in any language"
+    )
     exit_code = models.IntegerField(null=True, blank=True)
     log_tail = models.TextField(blank=True)
     created_by = models.ForeignKey(

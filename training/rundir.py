@@ -18,6 +18,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from labeling.domain.sentences import sentence as _
+
 CONFIG = "config.json"
 DATA = "data.jsonl"
 DATA_HASH = "data.sha256"
@@ -96,11 +98,15 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RunFolderError(f"{path.name} is missing in {path.parent}.") from None
+        raise RunFolderError(
+            _("{name} is missing in {parent}.", name=path.name, parent=path.parent)
+        ) from None
     except ValueError as problem:
-        raise RunFolderError(f"{path} is not JSON: {problem}.") from None
+        raise RunFolderError(
+            _("{path} is not JSON: {problem}.", path=path, problem=problem)
+        ) from None
     if not isinstance(value, dict):
-        raise RunFolderError(f"{path} must hold a JSON object.")
+        raise RunFolderError(_("{path} must hold a JSON object.", path=path))
     return value
 
 
@@ -139,7 +145,12 @@ def prepare(
     if before not in (None, digest) and newest_checkpoint(folder) is not None:
         temporary.unlink()
         raise RunFolderError(
-            f"{folder} has a checkpoint made from other rows ({before}); start a new run instead."
+            _(
+                "{folder} has a checkpoint made from other rows ({before}); "
+                "start a new run instead.",
+                folder=folder,
+                before=before,
+            )
         )
     temporary.replace(folder / DATA)
     write_text_atomic(folder / DATA_HASH, digest + "\n")
@@ -168,11 +179,26 @@ def versions(git_commit: str | None = None) -> dict[str, str | None]:
 def verify_data(folder: Path) -> str:
     """The sha256 of data.jsonl; RunFolderError if it is not the one written beside it."""
     if not (folder / DATA).exists() or not (folder / DATA_HASH).exists():
-        raise RunFolderError(f"{DATA} or {DATA_HASH} is missing in {folder}: prepare it again.")
+        raise RunFolderError(
+            _(
+                "{data} or {data_hash} is missing in {folder}: prepare it again.",
+                data=DATA,
+                data_hash=DATA_HASH,
+                folder=folder,
+            )
+        )
     said = (folder / DATA_HASH).read_text().strip()
     found = file_sha256(folder / DATA)
     if found != said:
-        raise RunFolderError(f"{DATA} changed: its sha256 is {found}, {DATA_HASH} says {said}.")
+        raise RunFolderError(
+            _(
+                "{data} changed: its sha256 is {found}, {data_hash} says {wanted}.",
+                data=DATA,
+                found=found,
+                data_hash=DATA_HASH,
+                wanted=said,
+            )
+        )
     return found
 
 
@@ -187,7 +213,7 @@ def lock(folder: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise RunFolderBusy(f"Another process still works in {folder}.") from None
+        raise RunFolderBusy(_("Another process still works in {folder}.", folder=folder)) from None
     return descriptor
 
 
@@ -370,6 +396,8 @@ def weights_sha256(model: Path) -> str:
     """One sha256 over names and contents of a model's weights, config and tokenizer files."""
     paths = sorted(path for path in model.iterdir() if path.suffix in _MODEL_FILES)
     if not any(path.suffix == ".safetensors" for path in paths):
-        raise RunFolderError(f"{model} holds no .safetensors file, so it is no finished model.")
+        raise RunFolderError(
+            _("{model} holds no .safetensors file, so it is no finished model.", model=model)
+        )
     lines = [f"{path.name} {file_sha256(path)}\n" for path in paths]
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -97,5 +97,5 @@ def ring(run_id: int) -> None:
 def _sentence(error: Exception) -> str:
     if isinstance(error, PrefloopError | rundir.RunFolderError):
         details = [text for texts in getattr(error, "errors", {}).values() for text in texts]
-        return " ".join([str(error), *details])
+        return " ".join([str(error), *details]) if details else str(error.args[0])
     return f"{type(error).__name__}: {error}"

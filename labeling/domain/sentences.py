@@ -29,13 +29,14 @@ class Sentence(str):
 def sentence(pattern: str, **values: object) -> Sentence:
     """Return the pattern with its `{name}` filled in; without values it stands as it is.
 
-    Values are numbers, texts or other sentences.
+    Values are numbers, texts or other sentences; anything else is taken as its text.
 
     >>> sentence("{count} of them.", count=3)
     '3 of them.'
     """
-    said = Sentence(pattern.format(**values) if values else pattern)
-    said.pattern, said.values = pattern, values
+    kept = {name: v if isinstance(v, int | float | str) else str(v) for name, v in values.items()}
+    said = Sentence(pattern.format(**kept) if kept else pattern)
+    said.pattern, said.values = pattern, kept
     return said
 
 

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Coalesce, Now
 
+from labeling.domain.sentences import parts_of, sentence
 from labeling.services import audit
 from training.exceptions import AttemptLost
 from training.models import MetricPoint, RunAttempt, TrainingRun
@@ -132,13 +133,18 @@ def end_attempt(
     run.state = state
     run.exit_code = exit_code
     run.log_tail = storable(log_tail)
-    run.error = "" if state == State.SUCCEEDED else storable(reason)[:MAX_ERROR]
+    _note(run, "" if state == State.SUCCEEDED else reason)
     run.result = result or {}
     if state == State.SUCCEEDED:
         run.step = run.total_steps = int(run.result.get("steps", run.step))
     _finish(run)
     _record(run, f"run.{state.value}", {"attempt": attempt.number, "exit_code": exit_code})
     return run
+
+
+def _note(run: TrainingRun, reason: str) -> None:
+    """Put down why a run ended, and the parts by which that is said in another language."""
+    run.error, run.error_parts = storable(reason)[:MAX_ERROR], parts_of(reason)
 
 
 def _finish(run: TrainingRun) -> None:
@@ -202,11 +208,17 @@ def _after_loss(run: TrainingRun) -> None:
     if run.request:
         cancelled = run.request == TrainingRun.Request.CANCEL
         run.state = State.CANCELLED if cancelled else State.STOPPED
-        run.error = "Its worker was lost while it was being ended."
+        _note(run, sentence("Its worker was lost while it was being ended."))
         _finish(run)
     elif losses % MAX_LOST == 0:  # a person may resume it, for as many attempts again
         run.state = State.FAILED
-        run.error = f"{losses} workers were lost with this run. Look at memory, then resume it."
+        _note(
+            run,
+            sentence(
+                "{count} workers were lost with this run. Look at memory, then resume it.",
+                count=losses,
+            ),
+        )
         _finish(run)
     else:
         _requeue(run)

@@ -187,6 +187,7 @@ def resume_run(*, actor: User | None, run: TrainingRun) -> TrainingRun:
         state=State.QUEUED,
         request=Request.NONE,
         error="",
+        error_parts={},
         exit_code=None,
         heartbeat_at=None,
         finished_at=None,
