@@ -69,21 +69,23 @@ def write_judgements(
         batch_size=BATCH,
     )
     keep_imported_replies(judgements=judgements)
-    PreferencePair.objects.bulk_create(
-        [
-            PreferencePair(
-                judgement=judgement,
-                chosen=ranked[judgement.uid][pair.chosen],
-                rejected=ranked[judgement.uid][pair.rejected],
-                rank_gap=pair.rank_gap,
-                is_tie=pair.is_tie,
-            )
-            for judgement in judgements
-            for pair in pairs_of(judgement.tiers)
-        ],
-        batch_size=BATCH,
-    )
+    pairs = [pair for judgement in judgements for pair in _pairs(judgement, ranked[judgement.uid])]
+    PreferencePair.objects.bulk_create(pairs, batch_size=BATCH)
     return {line.number for _, line in fresh.values()}
+
+
+def _pairs(judgement: Judgement, ranked: list[Candidate]) -> list[PreferencePair]:
+    """Return the pairs that a judgement implies, from its candidates in the order of slots."""
+    return [
+        PreferencePair(
+            judgement=judgement,
+            chosen=ranked[pair.chosen],
+            rejected=ranked[pair.rejected],
+            rank_gap=pair.rank_gap,
+            is_tie=pair.is_tie,
+        )
+        for pair in pairs_of(judgement.tiers)
+    ]
 
 
 def _judgement_uid(batch: ImportBatch, record: Record) -> uuid.UUID:

@@ -212,7 +212,7 @@ def _asking(world: World, **settings: Any) -> None:
 def test_submit_stores_all_that_the_project_asks(world: World) -> None:
     """A written reply stands above the others: it is slot 4 of K = 4."""
     _asking(world, asks_ratings=True, asks_confidence=True, asks_demonstrations=True)
-    said = {f"quality-{position}": 7 - position for position in range(4)}
+    said: dict[str, Any] = {f"quality-{position}": 7 - position for position in range(4)}
     said |= {"flag-2": ["hallucination", "constraint"], "confidence": 2, "comment": "Hm.\r\nNo."}
     response = _submit(
         world, _ranking(world, [1, 2, 2, 4], own_text="So:\r\n- one", **said), headers=PIECE
