@@ -55,6 +55,7 @@ urlpatterns = [
     path(f"{_PROJECT}imports/<uuid:uid>/", prompts.import_detail, name="import_detail"),
     path(f"{_PROJECT}compare/", compare.compare, name="compare"),
     path(f"{_PROJECT}compare/submit/", compare.compare_submit, name="compare_submit"),
+    path(f"{_PROJECT}compare/ahead/", compare.compare_ahead, name="compare_ahead"),
     path(f"{_PROJECT}compare/skip/", compare.compare_skip, name="compare_skip"),
     path(f"{_PROJECT}compare/renew/", compare.compare_renew, name="compare_renew"),
     path(f"{_PROJECT}compare/back/", revisions.compare_back, name="compare_back"),
