@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from labeling.models import Comparison, GoldItem, Judgement, Prompt
 from labeling.models.prompts import State
@@ -21,7 +22,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Answers:
-    """A comparison, its candidates as (slot, number), its gold item and its judgements."""
+    """A comparison, its candidates as (slot, number) by number, its gold item, its judgements."""
 
     comparison: Comparison
     numbers: list[tuple[int, int]]
@@ -63,7 +64,7 @@ def _answers(
     by_slot = {slot.slot: numbers[slot.candidate_id] for slot in comparison.slots.all()}
     return Answers(
         comparison=comparison,
-        numbers=sorted(by_slot.items()),
+        numbers=sorted(by_slot.items(), key=itemgetter(1)),
         gold=gold,
         known=ranking_text(gold.tiers, by_slot) if gold else "",
         given=[Answer(j, _who(j), ranking_text(j.tiers, by_slot)) for j in judgements],

@@ -30,7 +30,7 @@ from labeling.models import Annotator, Assignment, GoldItem, Judgement, Project,
 from labeling.models.prompts import State
 from labeling.selectors.queue import start_of_today
 
-RECENT = 20_000  # judgements that a project's figures are read from
+RECENT = 10_000  # judgements that a project's figures are read from
 OWN_RECENT = 1_000  # judgements that a person's own figures are read from
 NOTHING_JUDGED = timedelta(days=28)  # so far back skips are read where nobody has judged
 LEAST_PAIRS = 10  # a share of fewer pairs is not shown

@@ -7,7 +7,7 @@ from datetime import date
 from labeling.domain.agreement import Share
 
 WIDTH, HEIGHT = 560, 140
-SPAN_WIDTH, SPAN_HEIGHT, _SPAN_END = 160, 20, 6
+SPAN_WIDTH, SPAN_HEIGHT, _SPAN_END = 90, 20, 6
 _TOP, _BOTTOM = 16, 22
 
 
