@@ -112,15 +112,13 @@ def card_from(row: Sequence[Any]) -> Card:
         guideline_version=version or 0,
         draft=draft,
         done_today=done,
-        asked=_asked(*asked, _loaded(flags) or []),
+        asked=Asked(*asked, labelled(_loaded(flags) or [])),
     )
 
 
-def _asked(
-    strength_scale: int, ratings: bool, confidence: bool, demonstrations: bool, flags: list[Any]
-) -> Asked:
-    labels = tuple((flag["key"], flag["label"]) for flag in flags) if ratings else ()
-    return Asked(strength_scale, ratings, confidence, demonstrations, labels)
+def labelled(flags: list[dict[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return a flag set's flags as keys with their labels."""
+    return tuple((flag["key"], flag["label"]) for flag in flags)
 
 
 def _loaded(value: Any) -> Any:
