@@ -310,7 +310,10 @@ def test_nothing_overflows_at_any_width(writing: "Page", width: int, height: int
     """640 by 400 is a screen of 1280 by 800 at 200 % zoom."""
     writing.set_viewport_size({"width": width, "height": height})
     assert writing.evaluate("document.documentElement.scrollWidth") <= width
-    assert writing.locator("#text").bounding_box()["height"] >= 140
+    text = writing.locator("#text").bounding_box()
     submit = writing.locator("[data-submit]").bounding_box()
+    assert text
+    assert submit
+    assert text["height"] >= 140
     assert submit["x"] + submit["width"] <= width
     assert submit["y"] + submit["height"] <= height
