@@ -15,6 +15,7 @@ from labeling.domain.content import reply_text, text_of
 from labeling.models import Comparison, Project
 
 QUEUE_SIZE_KEPT_S = 30
+SMALL_QUEUE = 1000  # is counted as fast as it is looked up, and people watch it end
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +128,11 @@ def _loaded(value: Any) -> Any:
 
 
 def queue_size(project: Project) -> int:
-    """Return how many comparisons still want a judgement; counted at most twice a minute."""
+    """Return how many comparisons still want a judgement; many are counted twice a minute only."""
     key = f"queue-size-{project.pk}"
     size = cache.get(key)
     if size is None:
         size = Comparison.objects.filter(project=project, open_slots__gt=0).count()
-        cache.set(key, size, QUEUE_SIZE_KEPT_S)
+        if size > SMALL_QUEUE:
+            cache.set(key, size, QUEUE_SIZE_KEPT_S)
     return int(size)

@@ -12,9 +12,8 @@ from django.views.decorators.http import require_GET, require_POST
 from labeling.exceptions import InvalidInput, NotFound, PrefloopError
 from labeling.models import Guideline, Project
 from labeling.ranking_form import submission_of
-from labeling.selectors.progress import own_progress
+from labeling.selectors.progress import pace_note
 from labeling.selectors.projects import guideline_read_version
-from labeling.selectors.queue import queue_size
 from labeling.services.assignments import (
     claim_ahead,
     claim_next,
@@ -48,14 +47,11 @@ def _piece(request: HttpRequest, context: CardContext, status: int = 200) -> Htt
 def _page(
     request: HttpRequest, project: Project, context: CardContext, status: int = 200
 ) -> HttpResponse:
-    card = context.card
-    done = card.done_today if card else own_progress(reader(request), project).done_today
     guideline = Guideline.objects.filter(project=project).order_by("-version").first()
     read = guideline_read_version(reader(request), project)
     variables = context.as_dict() | {
         "project": project,
-        "done_today": done,
-        "queue_size": queue_size(project),
+        "pace": pace_note(reader(request), project),
         "guideline": guideline,
         "guideline_changed": guideline is not None and guideline.version != read,
         "revision_back": _whole(request.GET.get("back", "")),

@@ -198,7 +198,7 @@ def test_submit_and_next_card_cost_at_most_twelve_statements(world: World) -> No
 
 def test_card_costs_a_fixed_number_of_statements(world: World) -> None:
     client, url = world.client("annotator"), world.url("compare", "slug")
-    for headers, most in ((PIECE, 8), ({}, 11)):
+    for headers, most in ((PIECE, 8), ({}, 12)):
         with CaptureQueriesContext(connection) as captured:
             client.get(url, headers=headers)
         statements = _statements(captured)
