@@ -29,6 +29,7 @@ from labeling.domain.formula_marks import CLOSINGS, add_formulas
 from labeling.domain.highlighting import CLASSES, highlight
 from labeling.domain.visible import FILLERS, as_visible
 
+FRAME = '<div class="scroll" tabindex="0">'  # around what scrolls: a page names it for who hears it
 RENDERER_VERSION = "markdown-3"
 
 MAX_CHARS = 150_000  # the parser's worst texts take time that grows with the square
@@ -136,7 +137,7 @@ class _Renderer(RendererHTML):
 
     def table_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         """Write a table in a frame that scrolls, and that the keyboard can reach."""
-        return f'<div class="scroll" tabindex="0">{self.renderToken(tokens, idx, options, env)}'
+        return FRAME + self.renderToken(tokens, idx, options, env)
 
     def table_close(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         """Write the end of table and frame."""
@@ -148,7 +149,7 @@ class _Renderer(RendererHTML):
 
     def math_block(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         """Write a formula that stands by itself."""
-        return f'<div class="scroll" tabindex="0">{_formula(tokens[idx])}</div>\n'
+        return f"{FRAME}{_formula(tokens[idx])}</div>\n"
 
 
 def _place(address: str, title: str) -> str:

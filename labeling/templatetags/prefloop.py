@@ -5,10 +5,14 @@ from typing import Any
 from django import template
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from labeling import language
 from labeling.domain.content import text_of
+from labeling.domain.rendering import FRAME
 from labeling.models import Project
 from labeling.permissions import ALLOWED, role_in
 
@@ -104,3 +108,19 @@ def last_text(messages: list[dict[str, Any]]) -> str:
 def said(text: str, parts: dict[str, Any] | None = None) -> str:
     """Say a sentence of this project, kept in English, in the reader's language."""
     return language.said(text, parts)
+
+
+@register.filter
+def rendered(html: str) -> SafeString:
+    """Return stored HTML for a page; what scrolls in it gets a name in the reader's language.
+
+    The name is told by a screen reader where the keyboard reaches the frame of a table or formula.
+    """
+    if FRAME in html:
+        html = html.replace(f"{FRAME}<table", f"{_named(gettext('Table'))}<table")
+        html = html.replace(FRAME, _named(gettext("Formula")))
+    return mark_safe(html)  # noqa: S308 -- cleaned when it was stored
+
+
+def _named(label: str) -> str:
+    return FRAME.removesuffix(">") + format_html(' role="group" aria-label="{}">', label)

@@ -48,10 +48,10 @@ function act(event) {
   if (digit !== null && shiftKey && /^Digit/.test(code)) return repeat || flag(digit);
   if (digit !== null) return repeat || byDigit(digit);
   if (key === "Backspace" || key === "Delete") return byDigit(0);
-  if (key === "ArrowLeft" || key === "ArrowRight") return step(key === "ArrowRight" ? 1 : -1), true;
+  if (key === "ArrowLeft" || key === "ArrowRight") return sideways(target, key === "ArrowRight" ? 1 : -1);
   if (key === "ArrowUp" || key === "ArrowDown") return scroll(target, key === "ArrowDown" ? 1 : -1);
   if (key === "Enter" && !shiftKey && !target.closest("button, a, summary")) return repeat || (submit(), true);
-  if (key === "Escape") return reading.leaveFull() || reading.leaveDiff() || leaveRevision();
+  if (key === "Escape") return leaveGuidelines() || reading.leaveFull() || reading.leaveDiff() || leaveRevision();
   return byLetter(key.toLowerCase(), repeat);
 }
 
@@ -76,6 +76,7 @@ function byLetter(key, repeat) {
     return true;
   }
   const opened = document.getElementById(OPENERS[key]);
+  if (opened) note(`r${key}`, card.cursor);
   opened?.showPopover();
   return Boolean(opened);
 }
@@ -83,6 +84,17 @@ function byLetter(key, repeat) {
 async function showDifferences() {
   const reply = letter(card.cursor);
   say((await reading.toggleDiff(card.cursor)) ? words.diff_on : words.diff_off, { reply });
+}
+
+/* A table or formula that has the focus is scrolled as far as it goes; else, the next reply. */
+function sideways(target, by) {
+  if (target.matches(".scroll")) {
+    const from = target.scrollLeft;
+    target.scrollBy({ left: by * 80 });
+    if (target.scrollLeft !== from) return true;
+  }
+  step(by);
+  return true;
 }
 
 function step(by) {
@@ -115,6 +127,22 @@ function toggleGuidelines() {
   post(`${desk.dataset.at}guideline/`, new URLSearchParams({ version: aside.dataset.version })).catch(
     () => (isNew.hidden = false), // told again the next time
   );
+}
+
+function leaveGuidelines() {
+  const aside = document.getElementById("guidelines");
+  if (!aside || aside.hidden) return false;
+  toggleGuidelines();
+  return true;
+}
+
+/* Where they cover the page, going on from them by Tab folds them: nobody works on what is hidden. */
+function onLeave({ target, relatedTarget }) {
+  const aside = target.closest(".guidelines");
+  if (!aside || !relatedTarget || aside.contains(relatedTarget)) return;
+  if (getComputedStyle(aside).position !== "fixed") return;
+  aside.hidden = true;
+  document.querySelector('.bar [data-act="guidelines"]').setAttribute("aria-expanded", false);
 }
 
 /* --- pointer ------------------------------------------------------------------------------------ */
@@ -243,6 +271,7 @@ document.addEventListener("click", onClick);
 page.addEventListener("pointerdown", noteWhatWas);
 page.addEventListener("pointerdown", onDown);
 page.addEventListener("focusin", onFocus);
+page.addEventListener("focusout", onLeave);
 page.addEventListener("submit", onSubmit);
 page.addEventListener("input", onInput);
 addEventListener("online", deliverNow);
