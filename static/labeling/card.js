@@ -21,6 +21,7 @@ export let card = null; // what is bound now; null when nothing is left
 
 export function bind(root, { focus = true } = {}) {
   const form = formIn(root);
+  root.cameAt ??= Date.now();
   card = form && {
     root,
     form,
@@ -31,7 +32,7 @@ export function bind(root, { focus = true } = {}) {
     lanes: [...form.querySelectorAll("[data-lane]")],
     cursor: 0, // the position that keys speak to
     events: [],
-    leaseEnds: (root.cameAt ?? Date.now()) + 1000 * form.dataset.leaseS,
+    leaseEnds: root.cameAt + 1000 * form.dataset.leaseS,
   };
   if (!card) {
     root.querySelector(".nothing-left").focus();

@@ -36,9 +36,14 @@ const typing = (target) =>
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   if (typing(event.target) || document.querySelector(":popover-open")) return;
-  if (card && !card.form.inert ? act(event) : event.key.toLowerCase() === "u" && !event.repeat && (goBack(), true)) {
-    event.preventDefault();
-  }
+  if (card && !card.form.inert ? act(event) : whileWaiting(event)) event.preventDefault();
+}
+
+/* With nothing on the page to be ranked two keys remain: send again what waits, and go back. */
+function whileWaiting({ key, repeat }) {
+  if (repeat) return false;
+  if (key === "Enter" && card) return deliverNow(), true;
+  return key.toLowerCase() === "u" && (goBack(), true);
 }
 
 /* Do what a key asks; return whether the browser's own meaning must be kept out. */
