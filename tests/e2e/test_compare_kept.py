@@ -79,10 +79,10 @@ def test_rankings_of_a_closed_tab_are_delivered_by_the_next_one(
     ranking.keyboard.press("Enter")
     expect(ranking.locator("#unsent")).to_have_text("2 not sent yet")
     expect(ranking.locator("form.sheet[inert]")).to_have_count(1)
-    ranking.close(run_before_unload=True)
+    page = browser_context.new_page()
+    ranking.close()
     assert Judgement.objects.count() == 0
     browser_context.set_offline(False)
-    page = browser_context.new_page()
     page.goto(url)
     for uid in uids:
         steps.expect_next_card(page, uid)
