@@ -12,151 +12,16 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from labeling.domain.sentences import sentence as _
+from training.config_dpo import DPO_LOSSES as DPO_LOSSES
+from training.config_dpo import SMOOTHED_DPO_LOSSES as SMOOTHED_DPO_LOSSES
+from training.config_dpo import DPOConfig as DPOConfig
 from training.config_fields import Config as Config
 from training.config_fields import ConfigError as ConfigError
 from training.config_fields import FieldSpec as FieldSpec
 from training.config_fields import Value, convert, option, specs_of
 from training.config_presets import PRESETS as PRESETS
-
-DPO_LOSSES = (
-    "sigmoid",
-    "hinge",
-    "ipo",
-    "exo_pair",
-    "nca_pair",
-    "robust",
-    "bco_pair",
-    "sppo_hard",
-    "aot",
-    "aot_unpaired",
-    "apo_zero",
-    "apo_down",
-    "discopop",
-    "sft",
-    "sigmoid_norm",
-)
-# The only losses in whose formula TRL reads `label_smoothing`; the others drop it without a word.
-SMOOTHED_DPO_LOSSES = ("robust", "exo_pair", "aot", "aot_unpaired")
-LR_SCHEDULES = ("linear", "cosine", "cosine_with_min_lr", "constant")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingConfig(Config):
-    """What the recipes that change weights have in common."""
-
-    learning_rate: float = option(
-        2e-05, "optimization", "Step size of the optimizer at its highest.", within=(0.0, 1.0)
-    )
-    lr_schedule: str = option(
-        "cosine",
-        "optimization",
-        "How the learning rate falls after the warmup; cosine_with_min_lr ends at a part of it.",
-        choices=LR_SCHEDULES,
-    )
-    min_lr_ratio: float = option(
-        0.1,
-        "optimization",
-        "Where cosine_with_min_lr ends, as a part of the learning rate (InstructGPT: 0.1).",
-        within=(0.0, 1.0),
-    )
-    warmup_ratio: float = option(
-        0.0,
-        "optimization",
-        "Part of the steps in which the learning rate rises from zero.",
-        within=(0.0, 0.99),
-    )
-    epochs: float = option(
-        1.0,
-        "optimization",
-        "Passes over the training rows; ignored if max_steps is set.",
-        within=(0.001, 1000.0),
-    )
-    max_steps: int = option(
-        0, "optimization", "Optimizer steps to take; 0 lets epochs decide.", within=(0, 100_000_000)
-    )
-    per_device_batch_size: int = option(
-        8, "optimization", "Rows per process in one forward pass.", within=(1, 65_536)
-    )
-    gradient_accumulation: int = option(
-        1,
-        "optimization",
-        "Forward passes whose gradients are added up before one optimizer step.",
-        within=(1, 65_536),
-    )
-    max_grad_norm: float = option(
-        1.0,
-        "optimization",
-        "Length to which a longer gradient is cut; 0 leaves it as it is.",
-        within=(0.0, 1e6),
-    )
-    weight_decay: float = option(
-        0.0, "optimization", "AdamW's pull of the weights towards zero.", within=(0.0, 1.0)
-    )
-    adam_beta1: float = option(
-        0.9, "optimization", "AdamW's memory of the gradient.", within=(0.0, 0.9999)
-    )
-    adam_beta2: float = option(
-        0.999,
-        "optimization",
-        "AdamW's memory of the squared gradient (InstructGPT: 0.95).",
-        within=(0.0, 0.99999),
-    )
-    gradient_checkpointing: bool = option(
-        False,
-        "machine",
-        "Compute activations twice instead of keeping them: less memory, about a fifth slower.",
-    )
-    processes: int = option(
-        1,
-        "machine",
-        "Processes that train together on one machine; more than one are started by torchrun.",
-        within=(1, 1024),
-    )
-    logging_steps: int = option(
-        1, "progress", "Steps between two rows of metrics.", within=(1, 1_000_000)
-    )
-    eval_steps: int = option(
-        0,
-        "progress",
-        "Steps between two evaluations on the validation split; 0 evaluates at the end only.",
-        within=(0, 100_000_000),
-    )
-    checkpoint_steps: int = option(
-        100,
-        "progress",
-        "Steps between two checkpoints from which a run can go on; 0 keeps one only on a stop.",
-        within=(0, 100_000_000),
-    )
-    keep_checkpoints: int = option(
-        2, "progress", "Newest checkpoints that are kept.", within=(1, 1000)
-    )
-    lora_r: int = option(
-        0, "lora", "Rank of the LoRA adapters; 0 trains all weights.", within=(0, 4096)
-    )
-    lora_alpha: int = option(
-        32, "lora", "LoRA's scale: the adapters count alpha / r.", within=(1, 65_536)
-    )
-    lora_dropout: float = option(0.0, "lora", "Dropout on the adapters' input.", within=(0.0, 0.9))
-    lora_targets: str = option(
-        "all-linear",
-        "lora",
-        "Layers that get an adapter: all-linear, or names with commas between them.",
-    )
-
-    def _conflicts(self) -> list[tuple[str, str]]:
-        found = super()._conflicts()
-        if self.learning_rate == 0:
-            found.append(
-                (
-                    "learning_rate",
-                    _("learning_rate is 0, so nothing would be learned: use a number above 0."),
-                )
-            )
-        if not self.lora_targets.strip(" ,"):
-            found.append(
-                ("lora_targets", _("lora_targets is empty: name layers, or write all-linear."))
-            )
-        return found
+from training.config_training import LR_SCHEDULES as LR_SCHEDULES
+from training.config_training import TrainingConfig as TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,46 +117,6 @@ class RewardConfig(TrainingConfig):
         choices=("off", "rank_gap"),
     )
     margin_scale: float = option(1.0, "loss", "Factor on the rank gap.", within=(0.0, 100.0))
-
-
-@dataclass(frozen=True, kw_only=True)
-class DPOConfig(TrainingConfig):
-    """Direct preference optimization from pairs, against the frozen model it starts from."""
-
-    beta: float = option(
-        0.1,
-        "loss",
-        "How strongly the policy is held near the reference (for ipo: the paper's tau).",
-        within=(1e-6, 1000.0),
-    )
-    loss_type: str = option("sigmoid", "loss", "The loss, by TRL's name.", choices=DPO_LOSSES)
-    label_smoothing: float = option(
-        0.0,
-        "loss",
-        "Assumed chance that a label is wrong; robust, exo_pair, aot and aot_unpaired read it.",
-        within=(0.0, 0.4999),
-    )
-    precompute_ref_log_probs: bool = option(
-        False,
-        "machine",
-        "Ask the reference once, before training, instead of holding it in memory.",
-    )
-
-    def _conflicts(self) -> list[tuple[str, str]]:
-        found = super()._conflicts()
-        if self.label_smoothing and self.loss_type not in SMOOTHED_DPO_LOSSES:
-            text = _(
-                "label_smoothing {label_smoothing} has no effect on loss_type {loss_type}: "
-                "set it to 0 or take one of {known}.",
-                label_smoothing=self.label_smoothing,
-                loss_type=self.loss_type,
-                known=", ".join(SMOOTHED_DPO_LOSSES),
-            )
-            found.append(("label_smoothing", text))
-        if self.loss_type == "exo_pair" and not self.label_smoothing:
-            text = _("loss_type exo_pair needs label_smoothing above 0 (its paper: 0.001).")
-            found.append(("label_smoothing", text))
-        return found
 
 
 @dataclass(frozen=True, kw_only=True)
