@@ -54,6 +54,16 @@ check-steps:
 	@echo "== manage.py check" && $(BIN)/python manage.py check
 	@echo "== makemigrations --check" && $(BIN)/python manage.py makemigrations --check --dry-run
 
+messages: $(DEVELOPMENT) ## Bring the translations in locale/ up to date (needs GNU gettext)
+	@for tool in xgettext msgmerge msgfmt; do \
+		command -v $$tool >/dev/null || { \
+			echo "$$tool is missing: install the package gettext of this machine." >&2; exit 1; }; \
+	done
+	@$(BIN)/python manage.py makemessages --all --add-location file --no-obsolete --no-wrap \
+		-i var -i tests -i bench -i docs
+	@$(BIN)/python manage.py compilemessages -i .venv -i var
+	@$(BIN)/python -m pytest -q tests/locale/test_catalogue.py
+
 format: $(DEVELOPMENT) ## Format the code and apply the safe fixes
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .

@@ -28,7 +28,9 @@ class PersonalSettingsMiddleware:
                 return self.get_response(request)
             with translation.override(user.language):
                 request.LANGUAGE_CODE = translation.get_language()
-                return self.get_response(request)
+                response = self.get_response(request)
+                response.headers.setdefault("Content-Language", user.language)
+                return response
 
 
 class DomainErrorMiddleware:

@@ -21,7 +21,8 @@ def said(text: str, parts: Mapping[str, Any] | None = None) -> str:
         name: said("", value) if isinstance(value, Mapping) else value
         for name, value in parts["values"].items()
     }
-    pattern = gettext(parts["pattern"])
+    english = str(parts["pattern"])
+    pattern = gettext(english)
     return pattern.format(**values) if values else pattern
 
 

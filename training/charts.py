@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from labeling.domain.sentences import sentence as _
+
 Points = Sequence[tuple[float, float]]
 
 WIDTH, HEIGHT = 440, 190
@@ -85,14 +87,14 @@ def line_chart(
 
 # What belongs together is drawn together; the rest gets a chart each.
 _TOGETHER: tuple[tuple[str, tuple[str, ...], tuple[float, float] | None], ...] = (
-    ("loss", ("loss", "eval_loss"), None),
+    (_("loss"), ("loss", "eval_loss"), None),
     (
-        "accuracy",
+        _("accuracy"),
         ("accuracy", "eval_accuracy", "rewards/accuracies", "eval_rewards/accuracies"),
         (0.0, 1.0),
     ),
-    ("rewards", ("rewards/chosen", "rewards/rejected", "rewards/margins"), None),
-    ("log-probabilities", ("logps/chosen", "logps/rejected"), None),
+    (_("rewards"), ("rewards/chosen", "rewards/rejected", "rewards/margins"), None),
+    (_("log-probabilities"), ("logps/chosen", "logps/rejected"), None),
 )
 _NOT_DRAWN = {"epoch", "num_tokens", "eval_num_tokens", "samples"}
 

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from labeling.language import said
 from labeling.models import Project, Snapshot, Tag
+from training.config_labels import LABELS
 from training.configs import PRESETS, FieldSpec, field_specs, preset, to_json
 from training.inputs import INPUTS
 from training.models import ModelVersion
@@ -39,7 +40,7 @@ class Group:
 
 def config_field(spec: FieldSpec, initial: Any) -> forms.Field:
     """Return the form field of one option of a config."""
-    label = spec.name.replace("_", " ").capitalize()
+    label = LABELS.get(spec.name, spec.name)
     common: dict[str, Any] = {"label": label, "help_text": said(spec.help), "initial": initial}
     if spec.type is bool:
         return forms.BooleanField(required=False, **common)

@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
@@ -109,7 +110,10 @@ def set_site_admin(*, actor: User, user: User, site_admin: bool) -> User:
 
 @transaction.atomic
 def update_own_settings(*, actor: User, time_zone: str, language: str) -> User:
-    """Change the actor's own time zone and language."""
+    """Change the actor's own time zone and language; without one the browser's is spoken."""
+    if language and language not in dict(settings.LANGUAGES):
+        known = _("Use one of {known}.").format(known=", ".join(dict(settings.LANGUAGES)))
+        raise InvalidInput(_("Some settings can't be taken."), errors={"language": [known]})
     actor.time_zone, actor.language = time_zone, language
     try:
         actor.full_clean(exclude=["password"])

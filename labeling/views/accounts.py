@@ -7,6 +7,7 @@ from django.contrib import auth, messages
 from django.contrib.auth.forms import AuthenticationForm
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render, resolve_url
+from django.utils import translation
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -50,6 +51,27 @@ def logout(request: HttpRequest) -> HttpResponse:
     return redirect(resolve_url(settings.LOGOUT_REDIRECT_URL or "/"))
 
 
+def _in_new_language(request: HttpRequest, language: str) -> HttpResponse:
+    """Say that the settings are saved, and let this browser speak the language signed out too."""
+    name = settings.LANGUAGE_COOKIE_NAME
+    request.COOKIES.pop(name, None)
+    with translation.override(language or translation.get_language_from_request(request)):
+        messages.success(request, _("Your settings are saved."))
+    response = go_to(request, "labeling:own_settings")
+    if language:
+        response.set_cookie(
+            name,
+            language,
+            max_age=settings.LANGUAGE_COOKIE_AGE,
+            secure=settings.LANGUAGE_COOKIE_SECURE,
+            httponly=settings.LANGUAGE_COOKIE_HTTPONLY,
+            samesite=settings.LANGUAGE_COOKIE_SAMESITE,
+        )
+    else:
+        response.delete_cookie(name, samesite=settings.LANGUAGE_COOKIE_SAMESITE)
+    return response
+
+
 @require_http_methods(["GET", "POST"])
 @signed_in
 def own_settings(request: HttpRequest) -> HttpResponseBase:
@@ -63,8 +85,7 @@ def own_settings(request: HttpRequest) -> HttpResponseBase:
         except PrefloopError as error:
             refuse(form, error)
         else:
-            messages.success(request, _("Your settings are saved."))
-            return go_to(request, "labeling:own_settings")
+            return _in_new_language(request, user.language)
     context = {"form": form, "time_zones": sorted(zoneinfo.available_timezones())}
     return answer(
         request,

@@ -305,6 +305,6 @@ def test_a_finished_run_tells_which_rows_it_left_out():
     data = {"rows": 9, "train": 4, "dropped": {"tie": 3, "too_long": 2}, "sha256": "f" * 64}
     TrainingRun.objects.filter(pk=run.pk).update(state="succeeded", result={"data": data})
     html = client_of(owner_of(project)).get(page("run_detail", project, run.uid)).content.decode()
-    for shown in ("rows 9", "train 4", "tie 3", "too_long 2"):
+    for shown in ("rows 9", "train 4", "tie 3", "too long 2"):
         assert f">{shown}</span>" in html
     assert "f" * 64 not in html

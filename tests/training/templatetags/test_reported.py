@@ -1,0 +1,17 @@
+"""What recipes report, in words."""
+
+import re
+
+from tests.locale.sources import sources
+from training.templatetags.reported import reported
+
+
+def test_every_reason_of_the_recipes_has_its_words() -> None:
+    text = "\n".join(p.read_text() for p in sources() if "recipes" in p.parts)
+    reasons = set(re.findall(r'Dropped\("([a-z_]+)"\)', text))
+    assert len(reasons) > 5  # else the search itself is broken
+    assert {reason for reason in reasons if "_" in reported(reason)} == set()
+
+
+def test_a_new_name_stands_as_it_is() -> None:
+    assert reported("moons") == "moons"
