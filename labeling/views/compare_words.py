@@ -22,6 +22,8 @@ def _ranking() -> dict[str, str]:
         "back": _("{count} back: a judgement you made. Change it, or press Escape to return."),
         "no_further": _("There is no earlier judgement of yours to change."),
         "revised": _("Your change is saved."),
+        "submitted": _("Submitted."),
+        "skipped": _("Skipped."),
     }
 
 

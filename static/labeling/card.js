@@ -13,6 +13,7 @@ export const words = JSON.parse(document.getElementById("compare-words").textCon
 export const letter = (position) => String.fromCharCode(65 + position);
 export const fill = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (all, name) => values[name] ?? all);
 export const say = (sentence, values = {}) => (live.textContent = fill(sentence, values));
+export const heard = () => live.textContent;
 export const formIn = (root) => root?.querySelector("form.sheet") ?? null;
 
 export let card = null; // what is bound now; null when nothing is left
@@ -152,6 +153,10 @@ export function choose(position) {
 export function markCurrent() {
   for (const list of [card.candidates, card.chips]) {
     list.forEach((element, position) => element.toggleAttribute("data-current", position === card.cursor));
+  }
+  for (const position of positions()) {
+    // Tab goes through the flags of one reply, not through those of nine
+    for (const box of all(".flag input", position)) box.tabIndex = position === card.cursor ? 0 : -1;
   }
 }
 

@@ -53,6 +53,7 @@ function act(event) {
   if (digit !== null && shiftKey && /^Digit/.test(code)) return repeat || flag(digit);
   if (digit !== null) return repeat || byDigit(digit);
   if (key === "Backspace" || key === "Delete") return byDigit(0);
+  if (key.startsWith("Arrow") && target.closest(".line, .confidence")) return false; // as in any such group
   if (key === "ArrowLeft" || key === "ArrowRight") return sideways(target, key === "ArrowRight" ? 1 : -1);
   if (key === "ArrowUp" || key === "ArrowDown") return scroll(target, key === "ArrowDown" ? 1 : -1);
   if (key === "Enter" && !shiftKey && !target.closest("button, a, summary")) return repeat || (submit(), true);

@@ -4,7 +4,7 @@
    its place at once, and the answer brings the one after it. */
 
 import {
-  bind, card, complain, choose, fill, formIn, letter, missing, note, rating, say, stage, words,
+  bind, card, complain, choose, fill, formIn, heard, letter, missing, note, rating, say, stage, words,
 } from "./card.js";
 import { clock, deliver, forgetDraft, outbox, post, saidOf, saveDraft, worked } from "./work.js";
 
@@ -54,9 +54,14 @@ function send(item) {
   saveDraft(card.form, card.events); // until the server has it: a refusal brings it back
   outbox.add(item);
   if (!item.skips && worked(clock.total)) document.getElementById("break").hidden = false;
-  if (item.revises) wait();
-  else if (ahead) showAhead();
-  else wait();
+  const told = item.skips ? words.skipped : words.submitted;
+  if (ahead && !item.revises) {
+    showAhead();
+    say(`${told} ${heard()}`);
+  } else {
+    wait();
+    if (!item.revises) say(told);
+  }
   unsentCount();
   deliverNow();
 }
@@ -122,6 +127,7 @@ function refused(item, status, html) {
   if (isShown) {
     card.form.inert = false;
     page.removeAttribute("aria-busy");
+    if (document.activeElement === document.body) choose(card.cursor); // the wait took the focus
   }
   const over = status === 404 || status === 409;
   complain(said || fill(words.failed, { status }), { over: over || !isShown });

@@ -70,7 +70,7 @@ def test_nine_are_ranked_with_ties_by_keyboard_alone(ranking: "Page") -> None:
     _next_card(ranking, uid)
     assert _stored(uid) == [[0, 1], [2], [3, 4, 5], [8], [7], [6]]
     assert ranking.evaluate("document.activeElement.name") == "rank-0"
-    assert _said(ranking) == "New comparison: 4 replies."
+    assert _said(ranking) == "Submitted. New comparison: 4 replies."
     assert ranking.inner_text("#done-today") == "1"
     judgement = Judgement.objects.get(assignment__uid=uid)
     assert [code for _, code, _ in judgement.events] == [
