@@ -25,8 +25,9 @@ DPO_LOSSES = (
     "sft",
     "sigmoid_norm",
 )
-# The only losses in whose formula TRL reads `label_smoothing`; the others drop it without a word.
-SMOOTHED_DPO_LOSSES = ("robust", "exo_pair", "aot", "aot_unpaired")
+# The losses whose formula has `label_smoothing`. TRL drops it without a word in all but the last
+# four; for `sigmoid` it is our own conservative DPO.
+SMOOTHED_DPO_LOSSES = ("sigmoid", "robust", "exo_pair", "aot", "aot_unpaired")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +44,22 @@ class DPOConfig(TrainingConfig):
     label_smoothing: float = option(
         0.0,
         "loss",
-        "Assumed chance that a label is wrong; robust, exo_pair, aot and aot_unpaired read it.",
+        "Assumed chance that a label is wrong: conservative DPO for sigmoid; robust, exo_pair, "
+        "aot and aot_unpaired read it too.",
         within=(0.0, 0.4999),
+    )
+    sft_weight: float = option(
+        0.0,
+        "loss",
+        "Weight of the chosen replies' own negative log-likelihood beside the loss, which keeps "
+        "them from becoming less likely; 0 is off.",
+        within=(0.0, 100.0),
+    )
+    pairing: str = option(
+        "all",
+        "data",
+        "Learn from all pairs of a ranking, or from its best reply against one other at random.",
+        choices=("all", "best_vs_random"),
     )
     precompute_ref_log_probs: bool = option(
         False,
@@ -63,6 +78,9 @@ class DPOConfig(TrainingConfig):
                 known=", ".join(SMOOTHED_DPO_LOSSES),
             )
             found.append(("label_smoothing", text))
+        if self.loss_type == "sft" and self.sft_weight:
+            text = _("sft_weight doubles the loss sft: set it to 0, or take another loss_type.")
+            found.append(("sft_weight", text))
         if self.loss_type == "exo_pair" and not self.label_smoothing:
             text = _("loss_type exo_pair needs label_smoothing above 0 (its paper: 0.001).")
             found.append(("label_smoothing", text))

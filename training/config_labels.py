@@ -47,6 +47,8 @@ LABELS: Final = {
     "beta": _("Beta"),
     "loss_type": _("Loss type"),
     "label_smoothing": _("Label smoothing"),
+    "sft_weight": _("Sft weight"),
+    "pairing": _("Pairing"),
     "precompute_ref_log_probs": _("Precompute ref log probs"),
     "candidates_per_prompt": _("Candidates per prompt"),
     "temperature": _("Temperature"),

@@ -138,11 +138,12 @@ def _demonstration(row: Mapping[str, Any], encoder: Encoder) -> tuple[Ids, Ids]:
     return encoder.exchange(row["prompt"], row["completion"])
 
 
-def encode_pairs(folder: Path, encoder: Encoder) -> Splits:
+def encode_pairs(folder: Path, encoder: Encoder, *, soft: bool = False) -> Splits:
     """Rows for reward and DPO: `prompt_ids`, `chosen_ids`, `rejected_ids` (replies) and `margin`.
 
     Ties have no winner and are left out (InstructGPT, 2203.02155, C.2). The same pair from two
-    judgements is kept twice: that is two votes.
+    judgements is kept twice: that is two votes. `judgement` says of which a pair is. Targets and
+    weights other than 1 are used where they can be (`soft`), else counted as ignored.
     """
     found = Splits()
     seen: set[str] = set()
@@ -153,8 +154,9 @@ def encode_pairs(folder: Path, encoder: Encoder) -> Splits:
         except Dropped as reason:
             found.dropped[str(reason)] += 1
             continue
-        if row.get("weight", 1.0) != 1.0:
-            found.notes["ignored_weights"] += 1
+        for name in () if soft else ("target", "weight"):
+            if row.get(name, 1.0) != 1.0:
+                found.notes[f"ignored_{name}s"] += 1
         found.splits[row["split"]].append(encoded)
     return _usable(found)
 
@@ -173,8 +175,25 @@ def _pair(row: Mapping[str, Any], encoder: Encoder, seen: set[str]) -> dict[str,
     again, rejected = encoder.exchange(row["prompt"], row["rejected"])
     if prompt != again:
         raise Dropped("template_changes_prompt")
-    margin = float(row.get("margin", 0.0))
-    return {"prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected, "margin": margin}
+    return {
+        "prompt_ids": prompt,
+        "chosen_ids": chosen,
+        "rejected_ids": rejected,
+        "margin": float(row.get("margin", 0.0)),
+        "target": _probability(row.get("target", 1.0)),
+        "weight": float(row.get("weight", 1.0)),
+        "judgement": str(row.get("judgement") or ""),
+    }
+
+
+def _probability(target: Any) -> float:
+    """RunFolderError for a target that is no probability."""
+    if not isinstance(target, int | float) or not 0 <= target <= 1:
+        raise rundir.RunFolderError(
+            f"A row's target is {target!r}: write the probability, from 0 to 1, that its chosen "
+            "reply is the better one."
+        )
+    return float(target)
 
 
 def _written(reply: Messages) -> None:

@@ -7,32 +7,20 @@ over the reply's tokens (2305.18290, eq. 7). The reference is the model the run 
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 from typing import Any, cast
 
-from accelerate import PartialState
-from datasets import Dataset, load_from_disk
 from trl.trainer.dpo_config import DPOConfig as TRLConfig
-from trl.trainer.dpo_trainer import DPOTrainer
 
 from training import rundir
 from training.configs import DPOConfig
 from training.recipes.callbacks import RunCallback
-from training.recipes.data import Encoder, encode_pairs
+from training.recipes.data import Encoder, Splits, encode_pairs
+from training.recipes.dpo_trainer import PairTrainer, SoftCollator, SoftPairTrainer
 from training.recipes.fitting import conclude, fit, trainer_arguments
 from training.recipes.loading import load_policy, load_tokenizer, lora, need_template
-from training.recipes.running import StopSignal, logger, needed_model, open_run
-
-
-class PairTrainer(DPOTrainer):
-    """TRL's trainer on pairs that are already token ids.
-
-    TRL encodes prompt and reply together, cuts where tokens merge across the boundary and drops
-    rows without a count; its other two trainers take ready ids, this one has no switch for it.
-    """
-
-    def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
-        return dataset
+from training.recipes.pairing import best_versus_random
+from training.recipes.reference import keep, reference_key
+from training.recipes.running import Run, StopSignal, logger, needed_model, open_run
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -43,25 +31,22 @@ def main(arguments: list[str] | None = None) -> None:
     base = needed_model(run)
     tokenizer = load_tokenizer(base)
     need_template(tokenizer, base)
-    rows = encode_pairs(run.folder, Encoder(tokenizer, config.max_length))
-    logger.info("data: %s", rows.report())
+    rows = _pairs(run, config, Encoder(tokenizer, config.max_length))
+    soft = _is_soft(config, rows)
     train, validation = rows.dataset("train"), rows.dataset("validation")
     if config.precompute_ref_log_probs:
-        train = _on_disk(train, run.folder / rundir.CACHE / "train")
-        validation = _on_disk(validation, run.folder / rundir.CACHE / "validation")
+        key = reference_key(rundir.weights_sha256(base), tokenizer, config, rows)
+        train = keep(train, run.folder, key, "train")
+        validation = keep(validation, run.folder, key, "validation")
     policy = load_policy(base, tokenizer)
     frozen = not config.precompute_ref_log_probs and not config.lora_r
     callback = RunCallback(run, stop, config.keep_checkpoints)
-    trainer = PairTrainer(
+    pad = int(tokenizer.pad_token_id)
+    trainer = (SoftPairTrainer if soft else PairTrainer)(
         model=policy,
         ref_model=copy.deepcopy(policy) if frozen else None,
-        args=TRLConfig(
-            **trainer_arguments(run, rows),
-            beta=config.beta,
-            loss_type=[config.loss_type],
-            label_smoothing=config.label_smoothing,
-            precompute_ref_log_probs=config.precompute_ref_log_probs,
-        ),
+        args=TRLConfig(**trainer_arguments(run, rows), **_loss(config, soft=soft)),
+        data_collator=SoftCollator(pad, max_length=config.max_length) if soft else None,
         train_dataset=train,
         eval_dataset=validation,
         processing_class=tokenizer,
@@ -72,14 +57,36 @@ def main(arguments: list[str] | None = None) -> None:
     conclude(run, trainer, fitted, tokenizer=tokenizer, rows=rows, kind="policy")
 
 
-def _on_disk(dataset: Dataset | None, folder: Path) -> Dataset | None:
-    """The same rows from a folder of the run, where all processes find what the reference said."""
-    if dataset is None:
-        return None
-    with PartialState().main_process_first():
-        if not (folder / "state.json").exists():
-            dataset.save_to_disk(folder)
-    return load_from_disk(folder)
+def _pairs(run: Run, config: DPOConfig, encoder: Encoder) -> Splits:
+    rows = encode_pairs(run.folder, encoder, soft=config.loss_type == "sigmoid")
+    if config.pairing == "best_vs_random":
+        rows = best_versus_random(rows, run.seed)
+    logger.info("data: %s", rows.report())
+    return rows
+
+
+def _is_soft(config: DPOConfig, rows: Splits) -> bool:
+    """Whether the loss is the one with soft labels: asked for, or there in the rows."""
+    if config.loss_type != "sigmoid":
+        return False
+    pairs = (pair for split in rows.splits.values() for pair in split)
+    return bool(config.label_smoothing) or any(
+        pair["target"] != 1 or pair["weight"] != 1 for pair in pairs
+    )
+
+
+def _loss(config: DPOConfig, *, soft: bool) -> dict[str, Any]:
+    """TRL's arguments for the loss; with soft labels TRL's own `sigmoid` counts nothing."""
+    types, weights = [config.loss_type], [0.0 if soft else 1.0]
+    if config.sft_weight:
+        types, weights = [*types, "sft"], [*weights, config.sft_weight]
+    return {
+        "beta": config.beta,
+        "loss_type": types,
+        "loss_weights": weights,
+        "label_smoothing": config.label_smoothing,
+        "precompute_ref_log_probs": config.precompute_ref_log_probs,
+    }
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from tests.training.recipes.conftest import (
     demonstrations,
     pairs,
     prepare,
+    rankings,
     start,
     succeed,
 )
@@ -23,10 +24,17 @@ pytestmark = [pytest.mark.recipe, pytest.mark.slow]
 LEARN = {"max_steps": 60, "checkpoint_steps": 5, "learning_rate": 1e-3}
 
 
-@pytest.mark.parametrize("recipe", ["sft", "reward", "dpo"])
-def test_killed_run_resumes_to_the_bit(recipe: str, chain: Chain, tmp_path: Path) -> None:
-    rows = demonstrations() if recipe == "sft" else pairs()
-    config = {**LEARN, **SCRATCH} if recipe == "sft" else LEARN
+SOFT = {"label_smoothing": 0.1, "precompute_ref_log_probs": True, "pairing": "best_vs_random"}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes"), [("sft", SCRATCH), ("reward", {}), ("dpo", {}), ("dpo", SOFT)]
+)
+def test_killed_run_resumes_to_the_bit(
+    recipe: str, changes: dict[str, Any], chain: Chain, tmp_path: Path
+) -> None:
+    rows = {"sft": demonstrations(), "reward": rankings(), "dpo": pairs()}[recipe]
+    config = {**LEARN, **changes}
     model = None if recipe == "sft" else chain.model("sft")
     whole = prepare(tmp_path / "whole", recipe, rows, config, model=model)
     killed = prepare(tmp_path / "killed", recipe, rows, config, model=model)
