@@ -137,10 +137,11 @@ def sample_and_queue(page: Page) -> None:
 
 
 def rank_a_fresh_sample(page: Page) -> tuple[str, list[str]]:
-    """Rank the card that was open before, then the first fresh one; return its texts."""
+    """Rank the two cards that were leased before, then the first fresh one; return its texts."""
     page.get_by_role("link", name="Rank them").click()
     steps.expect_ready(page)
-    steps.rank_by_keys(page, (1, 2, 3, 4))
+    for _ in range(2):
+        steps.rank_by_keys(page, (1, 2, 3, 4))
     expect(steps.candidates(page)).to_have_count(K)
     asked = page.locator("#compare-card .talk .turn.user").last.locator(".prose").inner_text()
     texts = steps.candidates(page).locator("> .prose").all_inner_texts()
