@@ -75,6 +75,57 @@ PRESETS: dict[str, dict[str, dict[str, Value]]] = {
             "beta": 0.1,
         },
     },
+    "ppo": {
+        # The N+ implementation details (2403.17031): 3e-6 linear, 4 passes, batch 512, beta 0.05,
+        # temperature 0.7, Adam's epsilon 1e-5; of its million episodes a tenth.
+        "default": {
+            "learning_rate": 3e-6,
+            "lr_schedule": "linear",
+            "temperature": 0.7,
+            "total_episodes": 100_000,
+            "batch_size": 512,
+        },
+        # Learning to summarize (2009.01325, B.1, 1.3B): 1.5e-5 linear, 4 passes, lambda 0.95,
+        # batch 512, beta 0.05.
+        "summarize": {
+            "learning_rate": 1.5e-5,
+            "lr_schedule": "linear",
+            "temperature": 0.7,
+            "total_episodes": 1_000_000,
+            "batch_size": 512,
+        },
+        # InstructGPT (2203.02155, C.4): 256k episodes in batches of 512 and minibatches of 64, one
+        # pass, beta 0.02, gamma 27.8 on 8 texts an episode, weights averaged with 0.992, constant
+        # after 10 steps of warmup, value model 9e-6. The policy's rate is not printed; without
+        # texts it diverged above 8.05e-6 (E.9).
+        "instructgpt": {
+            "learning_rate": 8e-6,
+            "lr_schedule": "constant",
+            "warmup_ratio": 0.02,
+            "value_learning_rate": 9e-6,
+            "adam_beta2": 0.95,
+            "total_episodes": 256_000,
+            "batch_size": 512,
+            "minibatches": 8,
+            "inner_epochs": 1,
+            "beta": 0.02,
+            "ptx_coefficient": 27.8,
+            "ptx_ratio": 8,
+            "ema_decay": 0.992,
+        },
+        # A model of about a million parameters moves 2 to 7 nats in 100 such steps.
+        "tiny-cpu": {
+            **_TINY,
+            "learning_rate": 1e-4,
+            "lr_schedule": "constant",
+            "per_device_batch_size": 32,
+            "rollout_batch_size": 128,
+            "total_episodes": 12_800,
+            "batch_size": 128,
+            "max_new_tokens": 64,
+            "beta": 0.1,
+        },
+    },
     "sample": {
         # The methods' papers sample at temperature 1 unless they say otherwise.
         "default": {"max_length": 2048, "max_new_tokens": 512},

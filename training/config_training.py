@@ -11,8 +11,8 @@ LR_SCHEDULES = ("linear", "cosine", "cosine_with_min_lr", "constant")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig(Config):
-    """What the recipes that change weights have in common."""
+class WeightsConfig(Config):
+    """What all recipes that change weights have in common."""
 
     learning_rate: float = option(
         2e-05, "optimization", "Step size of the optimizer at its highest.", within=(0.0, 1.0)
@@ -35,23 +35,8 @@ class TrainingConfig(Config):
         "Part of the steps in which the learning rate rises from zero.",
         within=(0.0, 0.99),
     )
-    epochs: float = option(
-        1.0,
-        "optimization",
-        "Passes over the training rows; ignored if max_steps is set.",
-        within=(0.001, 1000.0),
-    )
-    max_steps: int = option(
-        0, "optimization", "Optimizer steps to take; 0 lets epochs decide.", within=(0, 100_000_000)
-    )
     per_device_batch_size: int = option(
         8, "optimization", "Rows per process in one forward pass.", within=(1, 65_536)
-    )
-    gradient_accumulation: int = option(
-        1,
-        "optimization",
-        "Forward passes whose gradients are added up before one optimizer step.",
-        within=(1, 65_536),
     )
     max_grad_norm: float = option(
         1.0,
@@ -84,12 +69,6 @@ class TrainingConfig(Config):
     )
     logging_steps: int = option(
         1, "progress", "Steps between two rows of metrics.", within=(1, 1_000_000)
-    )
-    eval_steps: int = option(
-        0,
-        "progress",
-        "Steps between two evaluations on the validation split; 0 evaluates at the end only.",
-        within=(0, 100_000_000),
     )
     checkpoint_steps: int = option(
         100,
@@ -127,3 +106,30 @@ class TrainingConfig(Config):
                 ("lora_targets", _("lora_targets is empty: name layers, or write all-linear."))
             )
         return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig(WeightsConfig):
+    """What the recipes that pass over rows have in common, each row learned from as it stands."""
+
+    epochs: float = option(
+        1.0,
+        "optimization",
+        "Passes over the training rows; ignored if max_steps is set.",
+        within=(0.001, 1000.0),
+    )
+    max_steps: int = option(
+        0, "optimization", "Optimizer steps to take; 0 lets epochs decide.", within=(0, 100_000_000)
+    )
+    gradient_accumulation: int = option(
+        1,
+        "optimization",
+        "Forward passes whose gradients are added up before one optimizer step.",
+        within=(1, 65_536),
+    )
+    eval_steps: int = option(
+        0,
+        "progress",
+        "Steps between two evaluations on the validation split; 0 evaluates at the end only.",
+        within=(0, 100_000_000),
+    )

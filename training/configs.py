@@ -19,6 +19,7 @@ from training.config_fields import Config as Config
 from training.config_fields import ConfigError as ConfigError
 from training.config_fields import FieldSpec as FieldSpec
 from training.config_fields import Value, convert, option, specs_of
+from training.config_ppo import PPOConfig as PPOConfig
 from training.config_presets import PRESETS as PRESETS
 from training.config_training import LR_SCHEDULES as LR_SCHEDULES
 from training.config_training import TrainingConfig as TrainingConfig
@@ -178,6 +179,7 @@ RECIPES: dict[str, type[Config]] = {
     "sft": SFTConfig,
     "reward": RewardConfig,
     "dpo": DPOConfig,
+    "ppo": PPOConfig,
     "sample": SampleConfig,
 }
 

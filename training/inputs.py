@@ -10,11 +10,16 @@ from training.models import ModelVersion
 
 @dataclass(frozen=True)
 class Inputs:
-    """The snapshot's kind, the kinds of a base model, and the kind of model that comes out."""
+    """The snapshot's kind, the kinds of a base model, and the kind of model that comes out.
+
+    A run that is `rewarded` replies to prompts of the project while it learns, and a reward model
+    judges; its snapshot is optional.
+    """
 
     snapshot_kind: str
     base_kinds: tuple[str, ...]
     makes: str
+    rewarded: bool = False
 
 
 _POLICY, _REWARD = ModelVersion.Kind.POLICY.value, ModelVersion.Kind.REWARD.value
@@ -23,6 +28,7 @@ INPUTS: Final[dict[str, Inputs]] = {
     "sft": Inputs(Snapshot.Kind.DEMONSTRATIONS.value, (_POLICY,), _POLICY),
     "reward": Inputs(Snapshot.Kind.PREFERENCES.value, (_POLICY, _REWARD), _REWARD),
     "dpo": Inputs(Snapshot.Kind.PREFERENCES.value, (_POLICY,), _POLICY),
+    "ppo": Inputs(Snapshot.Kind.DEMONSTRATIONS.value, (_POLICY,), _POLICY, rewarded=True),
 }
 
 

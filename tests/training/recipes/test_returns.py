@@ -110,7 +110,7 @@ def test_policy_loss_where_nothing_moved_is_minus_the_mean_advantage() -> None:
     advantages = _t([1.0, -2.0, 4.0])
     found = policy_loss(logprobs, logprobs.detach(), advantages, ONES, clip=0.2)
     assert found.loss.item() == pytest.approx(-1.0)
-    found.loss.backward()
+    found.loss.backward()  # type: ignore[no-untyped-call]
     assert logprobs.grad == pytest.approx(-advantages / 3)
 
 
@@ -227,7 +227,7 @@ def _improve(
         policy = policy_loss(_tree(logits), old, advantages, weight, clip=0.2).loss
         worth, _ = value_loss(_states(values), old_values, returns, weight, clip=0.0)
         optimizer.zero_grad()
-        (policy + worth).backward()
+        (policy + worth).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
 
