@@ -8,7 +8,8 @@ from labeling.services.projects import publish_guideline
 from tests.factories import make_member, make_project, owner_of
 
 REPLIES = [
-    "### Plan\n\n##### In short\n\n1. Go *north*.\n2. Then `turn`.\n\n```python\ndef way(n: int) -> str:\n"
+    "### Plan\n\n##### In short\n\n1. Go *north*.\n2. Then `turn`.\n\n"
+    "```python\ndef way(n: int) -> str:\n"
     '    # a remark\n    return f"road {n}" * 3\n```\n\n> Quoted: [link](https://example.org/a)',
     "| road | length in kilometres | surface | toll | open from | open until | remarks |\n"
     "|:--|--:|:-:|---|---|---|---|\n| 1 | 12 | gravel | none | 08:00 | 18:00 | long-winded |\n",
