@@ -25,6 +25,7 @@ from training.config_training import LR_SCHEDULES as LR_SCHEDULES
 from training.config_training import TrainingConfig as TrainingConfig
 
 
+from training.config_reward import RewardConfig as RewardConfig
 @dataclass(frozen=True, kw_only=True)
 class SFTConfig(TrainingConfig):
     """Supervised fine-tuning on demonstrations; can also make a model from nothing."""
@@ -99,25 +100,6 @@ class SFTConfig(TrainingConfig):
             text = _("lora_r needs a trained model to adapt: set it to 0, or init to base.")
             found.append(("lora_r", text))
         return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class RewardConfig(TrainingConfig):
-    """A reward model from pairs: loss -log sigmoid(r(chosen) - r(rejected) - margin)."""
-
-    center_rewards_coefficient: float = option(
-        0.0,
-        "loss",
-        "Weight of the squared sum of a pair's rewards, which centres them on zero; 0 is off.",
-        within=(0.0, 10.0),
-    )
-    margin: str = option(
-        "off",
-        "loss",
-        "Ask for a larger difference where the rank gap is larger: off, or the gap itself.",
-        choices=("off", "rank_gap"),
-    )
-    margin_scale: float = option(1.0, "loss", "Factor on the rank gap.", within=(0.0, 100.0))
 
 
 @dataclass(frozen=True, kw_only=True)

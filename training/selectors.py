@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Window
@@ -14,7 +15,7 @@ from labeling.domain.sentences import sentence
 from labeling.domain.splits import split_of
 from labeling.exceptions import NotFound
 from labeling.models import Candidate, Project, Prompt, Snapshot
-from labeling.selectors.snapshots import demonstration_rows, preference_rows
+from labeling.selectors.snapshots import demonstration_rows, preference_rows, ranking_rows
 from training.inputs import INPUTS
 from training.models import MetricPoint, ModelVersion, SamplingRun, TrainingRun
 
@@ -22,6 +23,8 @@ from training.models import MetricPoint, ModelVersion, SamplingRun, TrainingRun
 CHART_POINTS = 2000
 TINY_BYTES = 64 * 1024 * 1024
 BATCH = 1000
+# Enough for the mean of a reward model's scores to be known to a few hundredths.
+REFERENCE_ROWS = 256
 
 
 def runs_of(project: Project) -> QuerySet[TrainingRun]:
@@ -171,7 +174,27 @@ def input_rows(run: TrainingRun) -> Iterator[dict[str, Any]]:
         raise NotFound(sentence("{run} has no snapshot to learn from.", run=str(run)))
     if snapshot.kind == Snapshot.Kind.DEMONSTRATIONS:
         return demonstration_rows(snapshot)
+    if run.recipe == "reward":
+        return chain(ranking_rows(snapshot), _reference_rows(run))
     return preference_rows(snapshot)
+
+
+def _reference_rows(run: TrainingRun) -> Iterator[dict[str, Any]]:
+    """Yield the demonstrations that the base model learned from, whose mean score is to be 0.
+
+    Those of the nearest ancestor that learned from any in this project, at most so many as make a
+    mean; none where there is no such ancestor.
+    """
+    if run.base_model is None:
+        return
+    for model in lineage(run.base_model):
+        snapshot = model.run.snapshot if model.run else None
+        if snapshot is None or snapshot.project_id != run.project_id:
+            continue
+        if snapshot.kind == Snapshot.Kind.DEMONSTRATIONS:
+            for row in islice(demonstration_rows(snapshot), REFERENCE_ROWS):
+                yield {**row, "split": "reference"}
+            return
 
 
 def prompt_rows(project: Project, prompt_ids: Sequence[int]) -> Iterator[dict[str, Any]]:

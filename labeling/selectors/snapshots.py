@@ -115,11 +115,7 @@ def preference_rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
 
 
 def _pair_rows(split: str, judgement: Judgement) -> Iterator[dict[str, Any]]:
-    slots = judgement.comparison.slots.all()
-    candidates = [slot.candidate for slot in slots]
-    if judgement.written_candidate is not None:
-        candidates.append(judgement.written_candidate)
-    texts = {candidate.pk: plain_messages(candidate.messages) for candidate in candidates}
+    texts = {candidate.pk: plain_messages(candidate.messages) for candidate in _judged(judgement)}
     prompt = judgement.comparison.prompt
     for pair in sorted(judgement.pairs.all(), key=lambda p: p.pk):
         yield {
@@ -129,6 +125,35 @@ def _pair_rows(split: str, judgement: Judgement) -> Iterator[dict[str, Any]]:
             "rejected": texts[pair.rejected_id],
             "margin": float(pair.rank_gap),
             "tie": pair.is_tie,
+            "weight": 1.0,
+            "comparison": str(judgement.comparison.uid),
+            "judgement": str(judgement.uid),
+            "annotator": judgement.annotator.pseudonym,
+            "split": split,
+        }
+
+
+def _judged(judgement: Judgement) -> list[Candidate]:
+    """Return what the tiers speak of: the candidates by slot, then the one written meanwhile."""
+    candidates = [slot.candidate for slot in judgement.comparison.slots.all()]
+    if judgement.written_candidate is not None:
+        candidates.append(judgement.written_candidate)
+    return candidates
+
+
+def ranking_rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    """Yield one row a judgement, as the reward recipe reads it: `tiers` place the `replies`.
+
+    A ranking that was imported and a pair (K = 2) are rows like any other.
+    """
+    for split, judgement in _judgements(snapshot):
+        prompt = judgement.comparison.prompt
+        yield {
+            "prompt_id": prompt.content_hash,
+            "prompt": plain_messages(prompt.messages),
+            "replies": [plain_messages(candidate.messages) for candidate in _judged(judgement)],
+            "tiers": judgement.tiers,
+            "strength": judgement.strength,
             "weight": 1.0,
             "comparison": str(judgement.comparison.uid),
             "judgement": str(judgement.uid),

@@ -110,6 +110,50 @@ def test_preset_for_a_model_of_a_few_bytes_is_the_tiny_one():
     assert preset_for("dpo", model) == "default"
 
 
+def test_reward_run_reads_whole_rankings_and_what_its_base_learned_from():
+    """One row a judgement; behind them the demonstrations of the nearest ancestor that had any."""
+    project = make_project()
+    preferences, demonstrations = make_snapshot(project, 2), make_demonstrations(project, 3)
+    run = create_run(
+        actor=owner_of(project),
+        project=project,
+        recipe="sft",
+        snapshot=demonstrations,
+        preset_name="tiny-scratch",
+        name="x",
+    )
+    base = make_model(project)
+    ModelVersion.objects.filter(pk=base.pk).update(run=run)
+    rows = list(
+        input_rows(make_run(project, recipe="reward", snapshot=preferences, base_model=base))
+    )
+    assert [row["split"] == "reference" for row in rows] == [False, False, True, True, True]
+    assert [len(row["replies"]) for row in rows[:2]] == [4, 4]
+    assert all("completion" in row for row in rows[2:])
+    unrelated = make_model(project, name="other")
+    alone = input_rows(
+        make_run(project, recipe="reward", snapshot=preferences, base_model=unrelated)
+    )
+    assert list(alone) == rows[:2]
+
+
+def test_demonstrations_of_another_project_are_not_read():
+    project, other = make_project(), make_project()
+    run = create_run(
+        actor=owner_of(other),
+        project=other,
+        recipe="sft",
+        snapshot=make_demonstrations(other, 1),
+        preset_name="tiny-scratch",
+        name="x",
+    )
+    base = make_model(other)
+    ModelVersion.objects.filter(pk=base.pk).update(run=run)
+    share_model(actor=owner_of(other), model=base, project=project)
+    asked = make_run(project, recipe="reward", snapshot=make_snapshot(project, 1), base_model=base)
+    assert len(list(input_rows(asked))) == 1
+
+
 def test_input_rows_follow_the_kind_of_the_run():
     project = make_project()
     preferences, demonstrations = make_snapshot(project, 1), make_demonstrations(project, 1)

@@ -139,7 +139,7 @@ def _demonstration(row: Mapping[str, Any], encoder: Encoder) -> tuple[Ids, Ids]:
 
 
 def encode_pairs(folder: Path, encoder: Encoder, *, soft: bool = False) -> Splits:
-    """Rows for reward and DPO: `prompt_ids`, `chosen_ids`, `rejected_ids` (replies) and `margin`.
+    """Rows for DPO: `prompt_ids`, `chosen_ids`, `rejected_ids` (replies) and `margin`.
 
     Ties have no winner and are left out (InstructGPT, 2203.02155, C.2). The same pair from two
     judgements is kept twice: that is two votes. `judgement` says of which a pair is. Targets and

@@ -13,7 +13,7 @@ from training import rundir
 from training.configs import TrainingConfig
 from training.recipes.callbacks import RunCallback, measures
 from training.recipes.data import Splits
-from training.recipes.loading import save_model
+from training.recipes.loading import save_model, whole
 from training.recipes.running import Run, logger, write_result
 
 
@@ -25,6 +25,14 @@ class Fitted:
     total: int
     metrics: Mapping[str, float]
     stopped: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Metrics of a finished model, and what result.json says beside them."""
+
+    metrics: Mapping[str, float]
+    extra: Mapping[str, Any]
 
 
 def trainer_arguments(run: Run, rows: Splits) -> dict[str, Any]:
@@ -124,21 +132,30 @@ def conclude(
     tokenizer: PreTrainedTokenizerBase,
     rows: Splits,
     kind: str,
-    measure: Callable[[Any], Mapping[str, float]] | None = None,
+    settle: Callable[[Any], Mapping[str, Any]] | None = None,
+    measure: Callable[[Any], Measured] | None = None,
 ) -> None:
     """Evaluate, save the model and write the result; after a stop without the evaluation.
 
-    `measure` is asked for more metrics of the finished model.
+    `settle` makes the last change to the whole model before it is saved, and says what it did;
+    `measure` is asked for more metrics of the finished model. What either says beside metrics
+    stands in result.json under its own name.
     """
     metrics, stopped = dict(fitted.metrics), fitted.stopped
     if stopped:
+    extra: dict[str, Any] = {}
         logger.info("stopped at step %s: %s", fitted.steps, stopped)
+        extra["reason"] = stopped
     elif trainer.eval_dataset is not None and not _evaluated_last(trainer.state):
         metrics.update(measures(trainer.evaluate()))
-    model = trainer.accelerator.unwrap_model(trainer.model)
     if run.first:
         save_model(model, tokenizer, run.folder / rundir.MODEL)
-        metrics.update(measure(model) if measure and not stopped else {})
+        model = whole(trainer.accelerator.unwrap_model(trainer.model))
+        extra.update(settle(model) if settle else {})
+        if measure and not stopped:
+            measured = measure(model)
+            metrics.update(measured.metrics)
+            extra.update(measured.extra)
     write_result(
         run,
         status="stopped" if stopped else "succeeded",
@@ -147,7 +164,7 @@ def conclude(
         metrics=metrics,
         data=rows.report(),
         kind=kind,
-        extra={"reason": stopped} if stopped else None,
+        extra=extra,
     )
 
 

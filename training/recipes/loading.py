@@ -11,9 +11,9 @@ import torch
 from peft import LoraConfig, PeftModel
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
-    AutoModelForSequenceClassification,
     AutoTokenizer,
     LlamaConfig,
     PreTrainedModel,
@@ -24,6 +24,7 @@ from transformers import (
 
 from training import rundir
 from training.configs import Config, SFTConfig, TrainingConfig
+from training.recipes.reward_model import need_head, reward_class
 
 PAD, BOS, END = "<|pad|>", "<|bos|>", "<|end|>"
 ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
@@ -137,17 +138,20 @@ def load_reward_model(
     headless = not any(kind.endswith("ForSequenceClassification") for kind in kinds)
     if headless and seed is None:
         raise rundir.RunFolderError(f"{path} holds no reward model: train one with recipe reward.")
-    model = AutoModelForSequenceClassification.from_pretrained(
-        path, num_labels=1, dtype=torch.float32
-    )
+    config = AutoConfig.from_pretrained(path, num_labels=1)
+    stock = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING.get(type(config), None)
+    if stock is None:
+        raise rundir.RunFolderError(f"{path} holds a {config.model_type}, which can't score texts.")
+    model: Any = reward_class(stock).from_pretrained(path, config=config, dtype=torch.float32)
+    need_head(model, path)
     if headless and seed is not None:
         generator = torch.Generator().manual_seed(seed)
         width = model.score.weight.shape[1]
         noise = torch.randn(model.score.weight.shape, generator=generator)
         model.score.weight.data.copy_(noise / (width + 1) ** 0.5)
-    model = _fit(model, tokenizer)
-    model.config.pad_token_id = tokenizer.pad_token_id
-    return model
+    fitted = _fit(model, tokenizer)
+    fitted.config.pad_token_id = tokenizer.pad_token_id
+    return fitted
 
 
 def _fit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
@@ -190,10 +194,14 @@ def device_of(config: Config) -> torch.device:
     return torch.device("cuda" if gpu else "cpu")
 
 
+def whole(model: Any) -> Any:
+    """The model itself: adapters, if it has any, are merged into its weights."""
+    return model.merge_and_unload() if isinstance(model, PeftModel) else model
+
+
 def save_model(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write weights, config and tokenizer so that the folder appears whole or not at all."""
-    if isinstance(model, PeftModel):
-        model = model.merge_and_unload()
+    model = whole(model)
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     model.save_pretrained(temporary)

@@ -1,88 +1,161 @@
-"""A reward model from pairs: `python -m training.recipes.reward <run folder>`.
+"""A reward model from whole rankings: `python -m training.recipes.reward <run folder>`.
 
-TRL's RewardTrainer: loss = -log sigmoid(r(x, chosen) - r(x, rejected) - margin), the Bradley-Terry
-likelihood (InstructGPT, 2203.02155, eq. 1, with one pair a row; the margin is Llama 2's).
+One batch element is one judged comparison. Its K candidates are encoded once, K forwards and not
+K(K-1), and its pairs share one loss, so that none of them is learned from again and again in an
+epoch (InstructGPT, 2203.02155, 3.5). The trainer is TRL's RewardTrainer, extended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from statistics import fmean, pstdev
 from typing import Any, cast
 
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl.trainer.reward_config import RewardConfig as TRLConfig
-from trl.trainer.reward_trainer import RewardTrainer
 
+from training import rundir
 from training.configs import RewardConfig
 from training.recipes.callbacks import RunCallback
-from training.recipes.data import Encoder, Splits, encode_pairs
-from training.recipes.fitting import conclude, fit, trainer_arguments
+from training.recipes.data import Encoder, Ids, Splits
+from training.recipes.fitting import Measured, conclude, fit, trainer_arguments
 from training.recipes.loading import load_reward_model, load_tokenizer, lora, need_template
-from training.recipes.running import StopSignal, logger, needed_model, open_run
+from training.recipes.ranking_trainer import RankingCollator, RankingTrainer, costs_of
+from training.recipes.rankings import REFERENCE, encode_rankings
+from training.recipes.reward_model import set_scale, why_no_shared_prefix
+from training.recipes.reward_report import Scored, metrics_of, report_of
+from training.recipes.running import Run, StopSignal, logger, needed_model, open_run
 from training.recipes.scoring import Scorer
+
+MOST_REFERENCE = 256
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Train on the run's pairs and leave a reward model in `model/`."""
+    """Train on the run's rankings and leave a reward model in `model/`."""
     run = open_run("reward", arguments)
     stop = StopSignal(run.folder)
     config = cast(RewardConfig, run.config)
     base = needed_model(run)
     tokenizer = load_tokenizer(base)
     need_template(tokenizer, base)
-    rows = _join_replies(encode_pairs(run.folder, Encoder(tokenizer, config.max_length)), config)
+    rows = encode_rankings(run.folder, Encoder(tokenizer, config.max_length), config)
     logger.info("data: %s", rows.report())
     callback = RunCallback(run, stop, config.keep_checkpoints)
-    trainer = RewardTrainer(
-        model=load_reward_model(base, tokenizer, seed=run.seed),
+    model = load_reward_model(base, tokenizer, seed=run.seed)
+    trainer = ranking_trainer(run, model, tokenizer, rows, callback)
+    fitted = fit(run, trainer, callback)
+
+    def settle(model: Any) -> dict[str, Any]:
+        return _settle(Scorer(model, tokenizer, config.per_device_batch_size), model, rows, config)
+
+    def measure(model: Any) -> Measured:
+        return _measured(Scorer(model, tokenizer, config.per_device_batch_size), rows)
+
+    conclude(
+        run,
+        trainer,
+        fitted,
+        tokenizer=tokenizer,
+        rows=rows,
+        kind="reward",
+        settle=settle,
+        measure=measure,
+    )
+
+
+def ranking_trainer(
+    run: Run,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Splits,
+    callback: RunCallback | None = None,
+) -> RankingTrainer:
+    """The trainer of a run, its rows encoded already.
+
+    Raises RunFolderError where shared_prefix is always and the model can't.
+    """
+    config = cast(RewardConfig, run.config)
+    collator = RankingCollator(
+        int(cast(int, tokenizer.pad_token_id)),
+        shared=_sharing(config, model),
+        costs=costs_of(model),
+    )
+    return RankingTrainer(
+        model=model,
         args=TRLConfig(
             **trainer_arguments(run, rows),
             center_rewards_coefficient=config.center_rewards_coefficient or None,
+            remove_unused_columns=False,
         ),
+        data_collator=collator,
         train_dataset=rows.dataset("train"),
         eval_dataset=rows.dataset("validation"),
         processing_class=tokenizer,
-        callbacks=[callback],
+        callbacks=[callback] if callback else None,
         peft_config=lora(config, head="score"),
     )
-    fitted = fit(run, trainer, callback)
-
-    def measure(model: Any) -> Mapping[str, float]:
-        return _accuracies(Scorer(model, tokenizer, config.per_device_batch_size), rows)
-
-    conclude(run, trainer, fitted, tokenizer=tokenizer, rows=rows, kind="reward", measure=measure)
 
 
-def _join_replies(rows: Splits, config: RewardConfig) -> Splits:
-    """Prompt and reply in one sequence, as TRL wants them, with a margin where one is asked for."""
-    for split in rows.splits.values():
-        for row in split:
-            prompt = row.pop("prompt_ids")
-            row["chosen_ids"] = prompt + row["chosen_ids"]
-            row["rejected_ids"] = prompt + row["rejected_ids"]
-            margin = row.pop("margin")
-            if config.margin == "rank_gap":
-                row["margin"] = margin * config.margin_scale
-    return rows
+def _sharing(config: RewardConfig, model: PreTrainedModel) -> str:
+    """Whether prompts are encoded once, as asked for and as the model can."""
+    if config.shared_prefix == "never":
+        return "never"
+    reason = why_no_shared_prefix(model)
+    if reason is None:
+        return config.shared_prefix
+    if config.shared_prefix == "always":
+        raise rundir.RunFolderError(
+            f"This model can't encode a prompt once for all its replies, because {reason}: "
+            "set shared_prefix to auto."
+        )
+    logger.info("each candidate is encoded with its prompt: %s", reason)
+    return "never"
 
 
-def _accuracies(scorer: Scorer, rows: Splits) -> dict[str, float]:
-    """Share of held-out pairs whose chosen reply scores higher, and the mean difference.
+def _settle(scorer: Scorer, model: Any, rows: Splits, config: RewardConfig) -> dict[str, Any]:
+    """Shift the scores, and scale them where asked: demonstrations get mean 0 (InstructGPT C.2).
 
-    Over all pairs at once: the Trainer's own figure is a mean of batches, of which the last is
-    smaller. Equal scores count half.
+    Without demonstrations the training split's candidates stand in, as samples of the policy.
     """
+    if not config.zero_mean:
+        return {}
+    texts = [row["input_ids"] for row in rows.splits[REFERENCE]]
+    source = "demonstrations" if texts else "candidates"
+    texts = (texts or _candidates(rows.splits["train"]))[:MOST_REFERENCE]
+    scores = scorer.score_ids(texts)
+    mean, deviation = fmean(scores), pstdev(scores)
+    set_scale(model, mean=mean, deviation=deviation if config.unit_variance else None)
+    told = {"source": source, "texts": len(texts), "mean": mean, "deviation": deviation}
+    return {"scale": {**told, "unit_variance": config.unit_variance}}
+
+
+def _candidates(rows: list[dict[str, Any]]) -> list[Ids]:
+    return [row["prompt_ids"] + ids for row in rows for ids in row["reply_ids"]]
+
+
+def _measured(scorer: Scorer, rows: Splits) -> Measured:
+    """The report on both held-out splits, over all pairs of a split at once."""
+    reports: dict[str, Any] = {}
     metrics: dict[str, float] = {}
     for split in ("validation", "test"):
-        pairs = rows.splits[split]
-        if not pairs:
-            continue
-        chosen = scorer.score_ids([pair["chosen_ids"] for pair in pairs])
-        rejected = scorer.score_ids([pair["rejected_ids"] for pair in pairs])
-        gaps = [high - low for high, low in zip(chosen, rejected, strict=True)]
-        won = sum(1.0 if gap > 0 else 0.5 if gap == 0 else 0.0 for gap in gaps)
-        metrics[f"{split}_accuracy"] = won / len(gaps)
-        metrics[f"{split}_margin"] = sum(gaps) / len(gaps)
-    return metrics
+        held = rows.splits[split]
+        report = report_of(_scored(scorer, held)) if held else None
+        if report:
+            reports[split] = report
+            metrics |= metrics_of(split, report)
+    return Measured(metrics=metrics, extra={"report": reports})
+
+
+def _scored(scorer: Scorer, rows: list[dict[str, Any]]) -> list[Scored]:
+    scores = iter(scorer.score_ids(_candidates(rows)))
+    return [
+        Scored(
+            scores=[next(scores) for _ in row["reply_ids"]],
+            ranks=row["ranks"],
+            lengths=[len(ids) for ids in row["reply_ids"]],
+            annotator=row["annotator"],
+        )
+        for row in rows
+    ]
 
 
 if __name__ == "__main__":

@@ -8,7 +8,12 @@ import pytest
 
 from labeling.exceptions import InvalidInput, NothingToFreeze, SnapshotChanged
 from labeling.models import Export, Judgement, Project, Prompt, Snapshot
-from labeling.selectors.snapshots import demonstration_rows, kway_rows, preference_rows
+from labeling.selectors.snapshots import (
+    demonstration_rows,
+    kway_rows,
+    preference_rows,
+    ranking_rows,
+)
 from labeling.services.assignments import claim_next
 from labeling.services.exports import request_export, rows_of, write_export, write_file
 from labeling.services.gold import set_gold, withdraw_gold
@@ -137,6 +142,34 @@ def test_preference_rows_name_the_better_reply_and_keep_ties_apart() -> None:
     ]
 
 
+def test_ranking_rows_place_every_reply_and_name_people_by_pseudonym() -> None:
+    snapshot = freeze(judged_project(("ranked",)))
+    (row,) = ranking_rows(snapshot)
+    judgement = Judgement.objects.get()
+    assert row["tiers"] == judgement.tiers
+    texts = [reply[0]["content"] for reply in row["replies"]]
+    slots = judgement.comparison.slots.order_by("slot")
+    assert texts == [slot.candidate.messages[0]["content"][0]["text"] for slot in slots]
+    assert row["annotator"] == judgement.annotator.pseudonym
+    assert (row["judgement"], row["weight"]) == (str(judgement.uid), 1.0)
+    assert row["split"] in {"train", "validation", "test"}
+
+
+def test_imported_rankings_and_pairs_are_ranking_rows_like_any_other() -> None:
+    project = make_project()
+    ranked = [{"text": text, "rank": rank} for rank, text in enumerate(("a", "b", "c"))]
+    ranked.append({"text": "d", "rank": 2})
+    rows = [
+        {"prompt": "One?", "ranked_responses": ranked},
+        {"prompt": "Two?", "ranked_responses": ranked[:2]},
+    ]
+    take(project, rows)
+    first, second = ranking_rows(freeze(project))
+    assert (len(first["replies"]), first["tiers"]) == (4, [[0], [1], [2, 3]])
+    assert (len(second["replies"]), second["tiers"]) == (2, [[0], [1]])
+    assert set(first) == set(second)
+
+
 def test_rows_of_a_snapshot_take_a_fixed_number_of_statements(
     django_assert_num_queries: Any,
 ) -> None:
@@ -144,6 +177,8 @@ def test_rows_of_a_snapshot_take_a_fixed_number_of_statements(
     for snapshot in (small, large):
         with django_assert_num_queries(7):
             list(kway_rows(snapshot))
+        with django_assert_num_queries(7):
+            list(ranking_rows(snapshot))
 
 
 def test_write_file_of_kway_rows_imports_again_to_equal_rows(tmp_path: Path) -> None:

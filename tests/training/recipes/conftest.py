@@ -71,6 +71,35 @@ def pairs(count: int = 36) -> Rows:
     ]
 
 
+def rankings(count: int = 36) -> Rows:
+    """Two to four replies each, from polite to rude; splits 4:1:1, every tenth with a tie."""
+    rng = random.Random(4)
+    splits = ["train"] * 4 + ["validation", "test"]
+    ends = (" please.", ".", "!", " no!")
+    rows = []
+    for number in range(count):
+        tiers = [[place] for place in range(2 + number % 3)]
+        if number % 10 == 9:
+            tiers = [*tiers[:-2], [*tiers[-2], *tiers[-1]]]
+        replies = [
+            [message("assistant", sentence(rng, rng.randint(1, 4)) + ends[place])]
+            for place in range(2 + number % 3)
+        ]
+        rows.append(
+            {
+                "prompt": [message("user", sentence(rng, 3))],
+                "replies": replies,
+                "tiers": tiers,
+                "strength": None,
+                "weight": 1.0,
+                "judgement": str(number),
+                "annotator": f"a{number % 2}",
+                "split": splits[number % 6],
+            }
+        )
+    return rows
+
+
 def prompts(count: int = 6) -> Rows:
     """Prompts of different lengths."""
     rng = random.Random(3)
@@ -140,7 +169,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     )
     model = succeed(sft, "sft") / rundir.MODEL
     learn = {"max_steps": 6, "learning_rate": 3e-3}
-    reward = prepare(base / "reward", "reward", pairs(), learn, model=model)
+    reward = prepare(base / "reward", "reward", rankings(), learn, model=model)
     dpo = prepare(base / "dpo", "dpo", pairs(), {**learn, "learning_rate": 5e-4}, model=model)
     with ThreadPoolExecutor(2) as both:
         made = both.map(succeed, (reward, dpo), ("reward", "dpo"))

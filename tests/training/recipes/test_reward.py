@@ -2,11 +2,12 @@
 
 import math
 from pathlib import Path
+from statistics import fmean, pstdev
 
 import pytest
 import torch
 
-from tests.training.recipes.conftest import Chain, message, pairs, prepare
+from tests.training.recipes.conftest import Chain, demonstrations, message, prepare, rankings
 from training import rundir
 from training.recipes import reward
 from training.recipes.loading import load_reward_model, load_tokenizer
@@ -20,14 +21,23 @@ pytestmark = [
 LEARN = {"max_steps": 2, "learning_rate": 1e-3}
 
 
-def test_reward_reports_accuracy_on_both_held_out_splits(chain: Chain) -> None:
+def test_reward_reports_both_held_out_splits(chain: Chain) -> None:
+    """Of 36 comparisons one is all ties: row 9, of two; rows 19 and 29 hold one tied pair each."""
     result = rundir.read_result(chain.reward)
     assert result is not None
     assert result["model"]["kind"] == "reward"
-    assert result["data"]["dropped"] == {"tie": 3}
+    data = result["data"]
+    assert data["dropped"] == {"tie": 1}
+    assert data["tied_pairs"] == 2
+    assert data["rows"] == 36
+    assert data["train"] + data["validation"] + data["test"] == 35
     for split in ("validation", "test"):
-        assert 0 <= result["metrics"][f"{split}_accuracy"] <= 1
-    assert {"loss", "accuracy", "margin"} <= set(result["metrics"])
+        report, metrics = result["report"][split], result["metrics"]
+        assert 0 <= report["low"] <= report["accuracy"] <= report["high"] <= 1
+        assert metrics[f"{split}_accuracy"] == report["accuracy"]
+        assert report["comparisons"] == data[split]
+        assert sum(kind["pairs"] for kind in report["by_annotator"].values()) == report["pairs"]
+    assert {"loss", "accuracy", "margin", "validation_ece"} <= set(result["metrics"])
 
 
 def test_reward_learns_what_is_polite(chain: Chain) -> None:
@@ -87,29 +97,89 @@ def test_training_goes_on_from_a_reward_models_own_head(chain: Chain) -> None:
     assert torch.equal(first.score.weight, second.score.weight)
 
 
+@pytest.mark.parametrize("margin", ["rank_gap", "strength"])
 def test_margin_raises_the_loss_of_the_first_step(
-    chain: Chain, tmp_path: Path, in_process: None
+    margin: str, chain: Chain, tmp_path: Path, in_process: None
 ) -> None:
     """The loss is -log sigmoid(d - m): with the same weights a margin m > 0 makes it larger."""
     losses = {}
-    for margin in ("off", "rank_gap"):
-        config = {**LEARN, "margin": margin, "margin_scale": 2.0}
-        model = chain.model("sft")
-        folder = prepare(tmp_path / margin, "reward", pairs(), config, model=model)
+    for kind in ("off", margin):
+        config = {**LEARN, "margin": kind, "margin_scale": 2.0}
+        rows = [{**row, "strength": 1} for row in rankings()]
+        folder = prepare(tmp_path / kind, "reward", rows, config, model=chain.model("sft"))
         reward.main([str(folder)])
-        losses[margin] = rundir.read_metrics_from(folder)[0][0].values["loss"]
-    assert losses["rank_gap"] > losses["off"] + 0.5
+        losses[kind] = rundir.read_metrics_from(folder)[0][0].values["loss"]
+    assert losses[margin] > losses["off"] + 0.5
+
+
+def test_demonstrations_have_mean_zero_in_the_saved_model(
+    chain: Chain, tmp_path: Path, in_process: None
+) -> None:
+    """The shift and the gain are the model's own: whoever loads it scores with both."""
+    told = [{**row, "split": "reference"} for row in demonstrations(20)]
+    config = {**LEARN, "unit_variance": True}
+    folder = prepare(tmp_path, "reward", rankings() + told, config, model=chain.model("sft"))
+    reward.main([str(folder)])
+    exchanges = [(row["prompt"], row["completion"][0]["content"]) for row in told]
+    scores = score(folder / rundir.MODEL, exchanges)
+    assert fmean(scores) == pytest.approx(0, abs=1e-5)
+    assert pstdev(scores) == pytest.approx(1, abs=1e-5)
+    result = rundir.read_result(folder)
+    assert result is not None
+    assert result["data"]["reference"] == 20
+    assert result["scale"]["source"] == "demonstrations"
+
+
+def test_judged_replies_stand_in_for_demonstrations(chain: Chain) -> None:
+    texts = [
+        (row["prompt"], reply[0]["content"])
+        for row in rankings()
+        if row["split"] == "train" and len(row["tiers"]) > 1
+        for reply in row["replies"]
+    ]
+    assert fmean(score(chain.model("reward"), texts)) == pytest.approx(0, abs=1e-5)
+
+
+def test_training_goes_on_from_a_shifted_model(
+    chain: Chain, tmp_path: Path, in_process: None
+) -> None:
+    folder = prepare(tmp_path, "reward", rankings(), LEARN, model=chain.model("reward"))
+    reward.main([str(folder)])
+    result = rundir.read_result(folder)
+    assert result is not None
+    assert result["scale"]["source"] == "candidates"
+    exchanges = [("red cat", "dog please."), ("red cat", "dog no!")]
+    assert all(map(math.isfinite, score(folder / rundir.MODEL, exchanges)))
+
+
+def test_prompt_that_can_not_be_shared_is_refused_where_it_must_be(
+    chain: Chain, tmp_path: Path, in_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reward, "why_no_shared_prefix", lambda model: "it is odd")
+    config = {**LEARN, "shared_prefix": "always"}
+    folder = prepare(tmp_path / "always", "reward", rankings(), config, model=chain.model("sft"))
+    with pytest.raises(rundir.RunFolderError, match="because it is odd: set shared_prefix to auto"):
+        reward.main([str(folder)])
+    folder = prepare(tmp_path / "auto", "reward", rankings(), LEARN, model=chain.model("sft"))
+    reward.main([str(folder)])
+    assert rundir.read_result(folder) is not None
 
 
 def test_reward_with_adapters_leaves_a_model_of_its_own(
     chain: Chain, tmp_path: Path, in_process: None
 ) -> None:
+    """The head is trained whole beside the adapters, and both are merged into the model."""
     config = {**LEARN, "lora_r": 2}
-    rows = [row for row in pairs() if row["split"] == "train"]
+    rows = [row for row in rankings() if row["split"] == "train"]
     folder = prepare(tmp_path, "reward", rows, config, model=chain.model("sft"))
     reward.main([str(folder)])
     result = rundir.read_result(folder)
     assert result is not None
     assert "validation_accuracy" not in result["metrics"]
     assert not list((folder / rundir.MODEL).glob("adapter*"))
-    assert math.isfinite(score(folder / rundir.MODEL, [("red", "blue")])[0])
+    tokenizer = load_tokenizer(folder / rundir.MODEL)
+    fresh = load_reward_model(chain.model("sft"), tokenizer, seed=5).state_dict()
+    made = load_reward_model(folder / rundir.MODEL, tokenizer).state_dict()
+    for name in ("score.weight", "model.layers.0.self_attn.q_proj.weight"):
+        assert not torch.equal(fresh[name], made[name]), name
+    assert torch.equal(fresh["model.norm.weight"], made["model.norm.weight"])
