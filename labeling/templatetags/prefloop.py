@@ -117,8 +117,8 @@ def rendered(html: str) -> SafeString:
     The name is told by a screen reader where the keyboard reaches the frame of a table or formula.
     """
     if FRAME in html:
-        html = html.replace(f"{FRAME}<table", f"{_named(gettext('Table'))}<table")
-        html = html.replace(FRAME, _named(gettext("Formula")))
+        table, formula = _named(gettext("Table")), _named(gettext("Formula"))
+        html = html.replace(f"{FRAME}<table", f"{table}<table").replace(FRAME, formula)
     return mark_safe(html)  # noqa: S308 -- cleaned when it was stored
 
 
