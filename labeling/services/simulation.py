@@ -3,6 +3,8 @@
 import random
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+
 from labeling.demo.gold import agreeing_pairs, gold_score, noisy_order
 from labeling.exceptions import InvalidInput
 from labeling.models import Annotator, Judgement, Project, Role, User
@@ -51,11 +53,11 @@ def simulate_annotators(
     """
     errors = {}
     if annotators < 1:
-        errors["annotators"] = ["At least one is needed."]
+        errors["annotators"] = [_("At least one is needed.")]
     if not 0 <= noise <= 1:
-        errors["noise"] = ["A probability lies between 0 and 1."]
+        errors["noise"] = [_("A probability lies between 0 and 1.")]
     if errors:
-        raise InvalidInput("The simulation can't start.", errors=errors)
+        raise InvalidInput(_("The simulation can't start."), errors=errors)
     rng = random.Random(seed)  # noqa: S311 - a simulation, not a secret
     people = [
         simulated_account(actor=actor, project=project, number=n + 1) for n in range(annotators)

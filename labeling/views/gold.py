@@ -5,6 +5,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from labeling.exceptions import NotFound, PrefloopError
@@ -19,7 +20,7 @@ def _comparison(project: Project, uid: UUID) -> Comparison:
     rows = Comparison.objects.filter(project=project, uid=uid).select_related("prompt")
     comparison = rows.first()
     if comparison is None:
-        raise NotFound("There is no such comparison in this project.")
+        raise NotFound(_("There is no such comparison in this project."))
     return comparison
 
 

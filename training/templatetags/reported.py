@@ -25,6 +25,7 @@ _WORDS: Final = {
     "empty_prompt": _("empty prompt"),
     "empty_reply": _("empty reply"),
     "equal_replies": _("equal replies"),
+    "no_prompt_alone": _("not a prompt alone"),
     "one_reply": _("fewer than two replies"),
     "special_token_in_text": _("special token in the text"),
     "template_changes_prompt": _("the chat template changes the prompt"),

@@ -1,6 +1,10 @@
 """Every page in Simplified Chinese: it says so, and no English sentence is left in it."""
 
 import pytest
+from django.test import RequestFactory
+from django.utils import translation
+from django.views.defaults import server_error
+from pytest_django import Settings
 
 from labeling.models import User
 from labeling.services.projects import DEFAULT_FLAGS
@@ -46,6 +50,25 @@ def test_refusals_are_said_in_chinese(world: World) -> None:
     page = world.client("stranger").get(world.url("project_detail", "slug"))
     assert page.status_code == 404
     assert "没有这个项目，或您不是它的成员。" in page.text
+    assert english_in(page.text) == []
+
+
+def test_a_request_that_cannot_be_read_is_refused_in_chinese(
+    world: World, settings: Settings
+) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
+    User.objects.update(language="zh-hans")
+    page = world.client("manager").post(world.url("guideline_list", "slug"), {"text": "x" * 20})
+    assert page.status_code == 400
+    assert '<html lang="zh-hans"' in page.text
+    assert english_in(page.text) == []
+
+
+def test_a_fault_is_told_in_chinese(rf: RequestFactory) -> None:
+    with translation.override("zh-hans"):
+        page = server_error(rf.get("/"))
+    assert '<html lang="zh-hans"' in page.text
+    assert "服务器出错了" in page.text
     assert english_in(page.text) == []
 
 
