@@ -93,11 +93,4 @@ LABELS: Final = {
     "replies_per_prompt": _("Replies per prompt"),
     "normalize_advantages": _("Normalize advantages"),
     "scale_rewards": _("Scale rewards"),
-    "warmup_steps": _("Warmup steps"),
-    "optimizer": _("Optimizer"),
-    "desirable_weight": _("Desirable weight"),
-    "undesirable_weight": _("Undesirable weight"),
-    "replies_per_prompt": _("Replies per prompt"),
-    "normalize_advantages": _("Normalize advantages"),
-    "scale_rewards": _("Scale rewards"),
 }
