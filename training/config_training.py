@@ -127,6 +127,18 @@ class TrainingConfig(WeightsConfig):
         "Forward passes whose gradients are added up before one optimizer step.",
         within=(1, 65_536),
     )
+    warmup_steps: int = option(
+        0,
+        "optimization",
+        "Steps in which the learning rate rises from zero; 0 lets warmup_ratio decide.",
+        within=(0, 100_000_000),
+    )
+    optimizer: str = option(
+        "adamw",
+        "optimization",
+        "What takes the steps: AdamW, or RMSprop as in the DPO paper.",
+        choices=("adamw", "rmsprop"),
+    )
     eval_steps: int = option(
         0,
         "progress",

@@ -19,13 +19,17 @@ from training.config_fields import Config as Config
 from training.config_fields import ConfigError as ConfigError
 from training.config_fields import FieldSpec as FieldSpec
 from training.config_fields import Value, convert, option, specs_of
+from training.config_online import GRPOConfig as GRPOConfig
+from training.config_online import KTOConfig as KTOConfig
+from training.config_online import OnlineConfig as OnlineConfig
+from training.config_online import RLOOConfig as RLOOConfig
 from training.config_ppo import PPOConfig as PPOConfig
 from training.config_presets import PRESETS as PRESETS
+from training.config_reward import RewardConfig as RewardConfig
 from training.config_training import LR_SCHEDULES as LR_SCHEDULES
 from training.config_training import TrainingConfig as TrainingConfig
 
 
-from training.config_reward import RewardConfig as RewardConfig
 @dataclass(frozen=True, kw_only=True)
 class SFTConfig(TrainingConfig):
     """Supervised fine-tuning on demonstrations; can also make a model from nothing."""
@@ -161,6 +165,9 @@ RECIPES: dict[str, type[Config]] = {
     "sft": SFTConfig,
     "reward": RewardConfig,
     "dpo": DPOConfig,
+    "kto": KTOConfig,
+    "rloo": RLOOConfig,
+    "grpo": GRPOConfig,
     "ppo": PPOConfig,
     "sample": SampleConfig,
 }

@@ -28,6 +28,9 @@ INPUTS: Final[dict[str, Inputs]] = {
     "sft": Inputs(Snapshot.Kind.DEMONSTRATIONS.value, (_POLICY,), _POLICY),
     "reward": Inputs(Snapshot.Kind.PREFERENCES.value, (_POLICY, _REWARD), _REWARD),
     "dpo": Inputs(Snapshot.Kind.PREFERENCES.value, (_POLICY,), _POLICY),
+    "kto": Inputs(Snapshot.Kind.PREFERENCES.value, (_POLICY,), _POLICY),
+    "rloo": Inputs(Snapshot.Kind.DEMONSTRATIONS.value, (_POLICY,), _POLICY, rewarded=True),
+    "grpo": Inputs(Snapshot.Kind.DEMONSTRATIONS.value, (_POLICY,), _POLICY, rewarded=True),
     "ppo": Inputs(Snapshot.Kind.DEMONSTRATIONS.value, (_POLICY,), _POLICY, rewarded=True),
 }
 

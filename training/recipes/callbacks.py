@@ -89,7 +89,7 @@ class RunCallback(TrainerCallback):
 
 def measures(logs: Mapping[str, Any]) -> dict[str, float]:
     """The numbers a Trainer logs, without its own clockwork."""
-    clockwork = ("step", "runtime", "per_second", "total_flos")
+    clockwork = ("step", "step_time", "runtime", "per_second", "total_flos")
     return {
         name: float(value)
         for name, value in logs.items()

@@ -128,7 +128,7 @@ def encode_demonstrations(folder: Path, encoder: Encoder, *, completion_only: bo
         hidden = [-100] * len(head) if completion_only else head
         encoded = {"input_ids": head + tail, "labels": hidden + tail}
         found.splits[row["split"]].append(encoded)
-    return _usable(found)
+    return usable(found)
 
 
 def _demonstration(row: Mapping[str, Any], encoder: Encoder) -> tuple[Ids, Ids]:
@@ -158,7 +158,7 @@ def encode_pairs(folder: Path, encoder: Encoder, *, soft: bool = False) -> Split
             if row.get(name, 1.0) != 1.0:
                 found.notes[f"ignored_{name}s"] += 1
         found.splits[row["split"]].append(encoded)
-    return _usable(found)
+    return usable(found)
 
 
 def _pair(row: Mapping[str, Any], encoder: Encoder, seen: set[str]) -> dict[str, Any]:
@@ -208,7 +208,8 @@ def _once(seen: set[str], key: list[Any]) -> None:
     seen.add(text)
 
 
-def _usable(found: Splits) -> Splits:
+def usable(found: Splits) -> Splits:
+    """The same rows; RunFolderError if none is left to train on."""
     if not found.splits["train"]:
         reasons = ", ".join(f"{count} {reason}" for reason, count in found.dropped.items())
         raise rundir.RunFolderError(

@@ -57,7 +57,7 @@ def trainer_arguments(run: Run, rows: Splits) -> dict[str, Any]:
         "weight_decay": config.weight_decay,
         "adam_beta1": config.adam_beta1,
         "adam_beta2": config.adam_beta2,
-        "optim": "adamw_torch",
+        "optim": "rmsprop" if config.optimizer == "rmsprop" else "adamw_torch",
         "bf16": config.precision == "bf16",
         "use_cpu": config.device == "cpu",
         "activation_checkpointing": config.gradient_checkpointing,
@@ -79,7 +79,8 @@ def trainer_arguments(run: Run, rows: Splits) -> dict[str, Any]:
 
 def _schedule(config: TrainingConfig) -> dict[str, Any]:
     name = config.lr_schedule
-    if name == "constant" and config.warmup_ratio:
+    warmup = config.warmup_steps or config.warmup_ratio
+    if name == "constant" and warmup:
         name = "constant_with_warmup"
     return {
         "learning_rate": config.learning_rate,
@@ -87,7 +88,7 @@ def _schedule(config: TrainingConfig) -> dict[str, Any]:
         "lr_scheduler_kwargs": (
             {"min_lr_rate": config.min_lr_ratio} if name == "cosine_with_min_lr" else None
         ),
-        "warmup_steps": config.warmup_ratio,  # below 1 it is a part of all steps
+        "warmup_steps": warmup,  # below 1 it is a part of all steps
     }
 
 
@@ -142,16 +143,16 @@ def conclude(
     stands in result.json under its own name.
     """
     metrics, stopped = dict(fitted.metrics), fitted.stopped
-    if stopped:
     extra: dict[str, Any] = {}
-        logger.info("stopped at step %s: %s", fitted.steps, stopped)
+    if stopped:
         extra["reason"] = stopped
+        logger.info("stopped at step %s: %s", fitted.steps, stopped)
     elif trainer.eval_dataset is not None and not _evaluated_last(trainer.state):
         metrics.update(measures(trainer.evaluate()))
     if run.first:
-        save_model(model, tokenizer, run.folder / rundir.MODEL)
         model = whole(trainer.accelerator.unwrap_model(trainer.model))
         extra.update(settle(model) if settle else {})
+        save_model(model, tokenizer, run.folder / rundir.MODEL)
         if measure and not stopped:
             measured = measure(model)
             metrics.update(measured.metrics)

@@ -116,13 +116,16 @@ def prepare(
     config: Mapping[str, Any],
     *,
     model: Path | None = None,
+    reward: Path | None = None,
     seed: int = 5,
 ) -> Path:
     """A run's folder that is ready to start."""
     resolved = to_json(parse_config(recipe, MACHINE | dict(config)))
-    inputs = {}
-    if model is not None:
-        inputs["model"] = {"path": str(model), "sha256": rundir.weights_sha256(model)}
+    inputs = {
+        name: {"path": str(path), "sha256": rundir.weights_sha256(path)}
+        for name, path in (("model", model), ("reward", reward))
+        if path is not None
+    }
     rundir.prepare(folder, recipe=recipe, config=resolved, inputs=inputs, rows=rows, seed=seed)
     return folder
 

@@ -14,6 +14,7 @@ from tests.training.recipes.conftest import (
     demonstrations,
     pairs,
     prepare,
+    prompts,
     rankings,
     start,
     succeed,
@@ -25,19 +26,34 @@ LEARN = {"max_steps": 60, "checkpoint_steps": 5, "learning_rate": 1e-3}
 
 
 SOFT = {"label_smoothing": 0.1, "precompute_ref_log_probs": True, "pairing": "best_vs_random"}
+ONLINE = {"max_new_tokens": 8, "missing_eos": "keep", "max_steps": 30}
 
 
 @pytest.mark.parametrize(
-    ("recipe", "changes"), [("sft", SCRATCH), ("reward", {}), ("dpo", {}), ("dpo", SOFT)]
+    ("recipe", "changes"),
+    [
+        ("sft", SCRATCH),
+        ("reward", {}),
+        ("dpo", {}),
+        ("dpo", SOFT),
+        ("kto", {}),
+        ("rloo", ONLINE),
+        ("grpo", ONLINE),
+    ],
 )
 def test_killed_run_resumes_to_the_bit(
     recipe: str, changes: dict[str, Any], chain: Chain, tmp_path: Path
 ) -> None:
-    rows = {"sft": demonstrations(), "reward": rankings(), "dpo": pairs()}[recipe]
+    asked = [{**row, "split": "train"} for row in prompts(12)]
+    learned = {"sft": demonstrations(), "reward": rankings(), "rloo": asked, "grpo": asked}
+    rows = learned.get(recipe, pairs())
     config = {**LEARN, **changes}
-    model = None if recipe == "sft" else chain.model("sft")
-    whole = prepare(tmp_path / "whole", recipe, rows, config, model=model)
-    killed = prepare(tmp_path / "killed", recipe, rows, config, model=model)
+    start_from = {
+        "model": None if recipe == "sft" else chain.model("sft"),
+        "reward": chain.model("reward") if changes is ONLINE else None,
+    }
+    whole = prepare(tmp_path / "whole", recipe, rows, config, **start_from)
+    killed = prepare(tmp_path / "killed", recipe, rows, config, **start_from)
     succeed(whole, recipe)
 
     def kill_in_the_middle(new: list[rundir.Metrics]) -> None:

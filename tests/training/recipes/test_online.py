@@ -1,0 +1,140 @@
+"""RLOO and GRPO: our reward model as the reward, our prompts, TRL's trainers."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from trl.trainer.rloo_trainer import RLOOTrainer
+
+from tests.training.recipes.conftest import (
+    Chain,
+    demonstrations,
+    message,
+    prepare,
+    prompts,
+)
+from training import rundir
+from training.configs import RLOOConfig
+from training.recipes import grpo, online, rloo
+from training.recipes.data import Encoder
+from training.recipes.loading import load_reward_model, load_tokenizer
+from training.recipes.online import encode_prompts, judged
+
+pytestmark = [
+    pytest.mark.recipe,
+    # TRL 1.16 and PEFT ask by the old name what transformers 5.23 has renamed.
+    pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning"),
+]
+LEARN = {
+    "max_steps": 4,
+    "learning_rate": 3e-3,
+    "replies_per_prompt": 4,
+    "max_new_tokens": 10,
+    "missing_eos": "keep",
+}
+MAIN = {"rloo": rloo.main, "grpo": grpo.main}
+
+
+def _rows() -> list[dict[str, Any]]:
+    return [{**row, "split": "train"} for row in prompts(12)]
+
+
+def _run(chain: Chain, folder: Path, recipe: str, **changes: Any) -> Path:
+    models = {"model": chain.model("sft"), "reward": chain.model("reward")}
+    prepare(folder, recipe, _rows(), LEARN | changes, **models)
+    MAIN[recipe]([str(folder)])
+    return folder
+
+
+def _values(folder: Path) -> list[dict[str, float]]:
+    return [dict(row.values) for row in rundir.read_metrics_from(folder)[0]]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes"),
+    [
+        ("rloo", {}),
+        ("rloo", {"lora_r": 2, "normalize_advantages": True}),
+        ("grpo", {}),
+        ("grpo", {"loss_type": "dr_grpo", "scale_rewards": "none", "beta": 0.0}),
+    ],
+)
+def test_policy_is_trained_on_the_scores_of_the_reward_model(
+    chain: Chain, tmp_path: Path, in_process: None, recipe: str, changes: dict[str, Any]
+) -> None:
+    folder = _run(chain, tmp_path, recipe, **changes)
+    rows = _values(folder)
+    assert rows[0].get("kl", 0.0) == pytest.approx(0, abs=1e-5)  # policy = reference
+    assert rows[0]["rewards/reward_model/mean"] == rows[0]["reward"]
+    assert rows[0]["reward_std"] > 0
+    result = rundir.read_result(folder)
+    assert result is not None
+    assert result["model"]["sha256"] != rundir.weights_sha256(chain.model("sft"))
+    assert result["data"]["train"] == 12 - result["data"]["dropped"].get("duplicate", 0)
+
+
+def test_reward_is_what_the_model_says_of_the_same_tokens_alone(
+    chain: Chain, tmp_path: Path, in_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each reply by itself, without a pad, through the reward model's own forward."""
+    heard: list[tuple[Any, list[int], float]] = []
+    plain: Any = RLOOTrainer._calculate_rewards
+
+    def hear(trainer: Any, inputs: Any, asked: Any, replies: Any, ids: Any) -> Any:
+        found = plain(trainer, inputs, asked, replies, ids)
+        heard.extend(zip(asked, ids, found[:, 0].tolist(), strict=True))
+        return found
+
+    monkeypatch.setattr(RLOOTrainer, "_calculate_rewards", hear)
+    _run(chain, tmp_path, "rloo", max_new_tokens=40, max_steps=2)
+    tokenizer = load_tokenizer(chain.model("reward"))
+    network: Any = load_reward_model(chain.model("reward"), tokenizer)
+    network.train(False)
+    encoder = Encoder(tokenizer, 96)
+    assert len({len(ids) for _, ids, _ in heard}) > 1
+    for asked, ids, value in heard:
+        with torch.no_grad():
+            alone = network(input_ids=torch.tensor([encoder.prompt(asked) + ids])).logits.item()
+        assert value == pytest.approx(alone, abs=1e-4)
+
+
+@pytest.mark.parametrize(("way", "worth"), [("keep", 0.7), ("subtract", 0.2), ("replace", -3.0)])
+def test_reply_without_an_end_is_worth_what_the_config_says(way: str, worth: float) -> None:
+    config = RLOOConfig(missing_eos=way, missing_eos_penalty=0.5)
+    assert judged(0.7, False, config) == pytest.approx(worth)
+    assert judged(0.7, True, config) == 0.7
+
+
+def test_prompts_alone_are_asked_and_the_rest_is_counted(chain: Chain, tmp_path: Path) -> None:
+    long = {"prompt_id": "long", "prompt": [message("user", "kind " * 200)], "split": "train"}
+    rows = [*_rows(), _rows()[0], long, *demonstrations(3)]
+    folder = prepare(tmp_path, "rloo", rows, LEARN)
+    encoder = Encoder(load_tokenizer(chain.model("sft")), 86)
+    found = encode_prompts(folder, encoder).report()
+    assert found["dropped"]["no_prompt_alone"] == 3
+    assert found["dropped"]["too_long"] == 1
+    assert found["dropped"]["duplicate"] >= 1
+    assert found["train"] + sum(found["dropped"].values()) == found["rows"]
+
+
+def test_reward_model_of_other_tokens_is_refused(
+    chain: Chain, tmp_path: Path, in_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other(path: Path) -> Any:
+        tokenizer = load_tokenizer(path)
+        if path == chain.model("reward"):
+            tokenizer.add_tokens(["unheard"])
+        return tokenizer
+
+    monkeypatch.setattr(online, "load_tokenizer", other)
+    with pytest.raises(rundir.RunFolderError, match="reads other tokens"):
+        _run(chain, tmp_path, "rloo")
+
+
+def test_a_run_without_a_reward_model_is_refused(
+    chain: Chain, tmp_path: Path, in_process: None
+) -> None:
+    folder = prepare(tmp_path, "grpo", _rows(), LEARN, model=chain.model("sft"))
+    with pytest.raises(rundir.RunFolderError, match=r"inputs\.reward\.path"):
+        grpo.main([str(folder)])
