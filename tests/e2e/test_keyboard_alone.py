@@ -145,7 +145,8 @@ def test_dialogs_give_the_focus_back(page: Page, live_server: LiveServer) -> Non
     page.keyboard.press("Enter")
     page.keyboard.press("Escape")
     expect(opener).to_be_focused()
-    page.keyboard.press("g")
+    with page.expect_response("**/guideline/"):  # that they were read
+        page.keyboard.press("g")
     expect(page.locator("#guidelines")).to_be_focused()
     page.keyboard.press("Escape")
     expect(page.locator("#guidelines")).to_be_hidden()
@@ -157,7 +158,8 @@ def test_guidelines_that_cover_the_page_fold_when_left(page: Page, live_server: 
     project, annotator = make_reading(4)
     page.set_viewport_size({"width": 390, "height": 780})
     open_ranking(page, live_server, annotator, project)
-    page.keyboard.press("g")
+    with page.expect_response("**/guideline/"):  # that they were read
+        page.keyboard.press("g")
     expect(page.locator("#guidelines")).to_be_focused()
     page.keyboard.press("Shift+Tab")
     expect(page.locator("#guidelines")).to_be_hidden()
