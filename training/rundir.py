@@ -12,6 +12,7 @@ import os
 import platform
 import shutil
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -32,6 +33,8 @@ CHECKPOINTS = "checkpoints"
 COMPLETE = "COMPLETE"
 MODEL = "model"
 SAMPLES = "samples.jsonl"
+ROLLOUTS = "rollouts.jsonl"
+RANKS = "ranks"
 RESULT = "result.json"
 CACHE = "cache"
 
@@ -285,6 +288,33 @@ def drop_metrics_after(folder: Path, step: int) -> None:
     write_text_atomic(folder / METRICS, text)
 
 
+def append_rollouts(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Append replies drawn while training, one object a line, each with its `step`."""
+    lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows]
+    with (folder / ROLLOUTS).open("a", encoding="utf-8") as file:
+        file.writelines(lines)
+
+
+def read_rollouts(folder: Path, limit: int) -> list[dict[str, Any]]:
+    """The last replies kept while training, oldest first; none where the folder has none."""
+    path = folder / ROLLOUTS
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8") as file:
+        last = deque((line for line in file if line.endswith("\n")), maxlen=limit)
+    return [json.loads(line) for line in last]
+
+
+def drop_rollouts_after(folder: Path, step: int) -> None:
+    """Rewrite rollouts.jsonl without a torn line and without rows of later steps."""
+    path = folder / ROLLOUTS
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8") as file:
+        whole = [line for line in file if line.endswith("\n")]
+    write_text_atomic(path, "".join(line for line in whole if json.loads(line)["step"] <= step))
+
+
 def tail_log(folder: Path, lines: int = 40) -> str:
     """The last lines of the newest attempt's log, without reading all of a long one."""
     path = folder / LOG
@@ -381,6 +411,7 @@ def rewind(folder: Path) -> int:
     step = checkpoint.step if checkpoint else 0
     remove_checkpoints(folder, keep=len(_steps(folder)))
     drop_metrics_after(folder, step if checkpoint else -1)
+    drop_rollouts_after(folder, step if checkpoint else -1)
     (folder / STOP).unlink(missing_ok=True)
     (folder / RESULT).unlink(missing_ok=True)
     shutil.rmtree(folder / MODEL, ignore_errors=True)

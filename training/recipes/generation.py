@@ -57,7 +57,7 @@ class Sampler:
         device, steps = self._model.device, self._config.max_new_tokens
         ids, mask = pad_left(prompts, int(self._tokenizer.pad_token_id))
         ids, mask = ids.to(device), mask.to(device)
-        luck = torch.stack([_stream(seed, steps) for seed in seeds]).to(device)
+        luck = torch.stack([stream(seed, steps) for seed in seeds]).to(device)
         alive = torch.ones(len(prompts), dtype=torch.bool, device=device)
         cache, taken, drawn, plain = None, [], [], []
         for step in range(steps):
@@ -138,8 +138,8 @@ def _at(values: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
     return values.gather(-1, token[:, None]).squeeze(-1)
 
 
-def _stream(seed: int, count: int) -> torch.Tensor:
-    """Numbers in [0, 1) of one candidate, drawn on the CPU so that every device has the same."""
+def stream(seed: int, count: int) -> torch.Tensor:
+    """Numbers in [0, 1) of one reply, drawn on the CPU so that every device has the same."""
     generator = torch.Generator().manual_seed(seed)
     return torch.rand(count, generator=generator, dtype=torch.float64)
 

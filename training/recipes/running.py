@@ -25,7 +25,9 @@ logger = logging.getLogger("prefloop")
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run as its folder describes it; `model` is the model it starts from, if it has one."""
+    """A run as its folder describes it; `model` is the model it starts from, if it has one, and
+    `reward` the reward model that judges its replies.
+    """
 
     folder: Path
     recipe: str
@@ -34,6 +36,7 @@ class Run:
     seed: int
     config: Config
     model: Path | None
+    reward: Path | None
     data_sha256: str
     rank: int
     world: int
@@ -102,7 +105,8 @@ def open_run(recipe: str, arguments: list[str] | None = None) -> Run:
         attempt=int(head.get("attempt", 1)),
         seed=int(head["seed"]),
         config=config,
-        model=_input_model(head["inputs"]),
+        model=_input_model(head["inputs"], "model"),
+        reward=_input_model(head["inputs"], "reward"),
         data_sha256=rundir.verify_data(folder),
         rank=int(os.environ.get("RANK", "0")),
         world=world,
@@ -135,14 +139,14 @@ def _own(folder: Path, world: int) -> None:
     rundir.rewind(folder)
 
 
-def _input_model(inputs: Mapping[str, Mapping[str, str]]) -> Path | None:
-    """The folder of the model to start from; RunFolderError if its weights are not those meant."""
-    if "model" not in inputs:
+def _input_model(inputs: Mapping[str, Mapping[str, str]], name: str) -> Path | None:
+    """The folder of a model; RunFolderError if its weights are not those meant."""
+    if name not in inputs:
         return None
-    path = Path(inputs["model"]["path"])
+    path = Path(inputs[name]["path"])
     if not path.is_dir():
-        raise rundir.RunFolderError(f"inputs.model.path {path} is not a folder on this machine.")
-    meant = inputs["model"].get("sha256")
+        raise rundir.RunFolderError(f"inputs.{name}.path {path} is not a folder on this machine.")
+    meant = inputs[name].get("sha256")
     if meant and (found := rundir.weights_sha256(path)) != meant:
         raise rundir.RunFolderError(f"The weights in {path} have sha256 {found}, not {meant}.")
     return path
@@ -153,6 +157,23 @@ def needed_model(run: Run) -> Path:
     if run.model is None:
         raise rundir.RunFolderError(f"{run.recipe} needs a model: name one in inputs.model.path.")
     return run.model
+
+
+def needed_reward(run: Run) -> Path:
+    """The reward model that judges; RunFolderError if the run names none."""
+    if run.reward is None:
+        raise rundir.RunFolderError(
+            f"{run.recipe} needs a reward model: name one in inputs.reward.path."
+        )
+    return run.reward
+
+
+def write_rank(run: Run, *, data: str, weights: str) -> None:
+    """Write down who this process was: what it learned from, and the weights it ended with."""
+    body = {"rank": run.rank, "world": run.world, "data": data, "weights": weights}
+    folder = run.folder / rundir.RANKS
+    folder.mkdir(exist_ok=True)
+    rundir.write_json_atomic(folder / f"rank-{run.rank}.json", body)
 
 
 def write_result(
