@@ -9,6 +9,7 @@ import pytest
 from labeling.models import Demonstration, Project, WritingAssignment
 from labeling.services.projects import publish_guideline
 from labeling.services.writing import expire_writing_leases
+from tests.e2e.axe import Examiner
 from tests.factories import PASSWORD, make_member, make_project, make_prompts, owner_of
 from tests.labeling.services.test_writing import run_out
 
@@ -287,6 +288,34 @@ def test_nothing_left_is_said(writing: "Page") -> None:
         writing.wait_for_selector(f'#write-card:not(:has([data-uid="{uid}"]))')
     assert "Nothing is left for you to write" in writing.inner_text("#write-card")
     assert Demonstration.objects.count() == 4
+
+
+def test_axe_finds_nothing_in_any_state(writing: "Page") -> None:
+    """On desktop and phone, light and dark."""
+    examiner = Examiner(writing)
+    examiner.look("new prompt")
+    writing.keyboard.type("A **bold** reply.")
+    writing.keyboard.press("Alt+p")
+    writing.wait_for_selector("#shown strong")
+    examiner.look("preview")
+    writing.keyboard.press("p")
+    for opener, dialog in (("?", "#keys"), ("s", "#skip")):
+        writing.keyboard.press("Escape")
+        writing.keyboard.press(opener)
+        writing.wait_for_selector(f"{dialog}:popover-open")
+        examiner.look(dialog)
+        writing.keyboard.press("Escape")
+    uid = _uid(writing)
+    writing.keyboard.press("Control+Enter")
+    _next_prompt(writing, uid)
+    writing.keyboard.press("Control+Enter")
+    writing.wait_for_selector(".note:not([hidden])")
+    examiner.look("refused")
+    writing.click("[data-act=correct]")
+    writing.wait_for_selector("form.leaf[data-corrects]")
+    examiner.look("correction")
+    assert examiner.violations == []
+    assert examiner.rules >= {"color-contrast", "label", "button-name"}
 
 
 def test_page_works_without_a_script(browser: Any, live_server: Any, project: Project) -> None:
