@@ -87,7 +87,8 @@ def wilson(share: float, size: float) -> tuple[float, float]:
     """Wilson's 95 % interval of a share seen in `size` independent trials (Wilson 1927)."""
     middle = (share + Z**2 / (2 * size)) / (1 + Z**2 / size)
     half = Z / (1 + Z**2 / size) * math.sqrt(share * (1 - share) / size + Z**2 / (4 * size**2))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # The share lies within, which rounding at 0 and 1 may not see.
+    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
 def split_by(

@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 from statistics import fmean, pstdev
+from typing import Any
 
 import pytest
 import torch
@@ -128,6 +129,26 @@ def test_demonstrations_have_mean_zero_in_the_saved_model(
     assert result is not None
     assert result["data"]["reference"] == 20
     assert result["scale"]["source"] == "demonstrations"
+
+
+@pytest.mark.parametrize("lora_r", [0, 2])
+def test_reloaded_model_scores_to_the_bit_as_before_it_was_saved(
+    lora_r: int, chain: Chain, tmp_path: Path, in_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchanges = [("red cat", "dog " * n + "please.") for n in range(9)]
+    before: list[float] = []
+    measured = reward._measured
+
+    def overhear(scorer: Scorer, *rest: Any) -> Any:
+        before.extend(scorer.score(exchanges))
+        return measured(scorer, *rest)
+
+    monkeypatch.setattr(reward, "_measured", overhear)
+    config = {**LEARN, "lora_r": lora_r, "per_device_batch_size": 4}
+    folder = prepare(tmp_path, "reward", rankings(), config, model=chain.model("sft"))
+    reward.main([str(folder)])
+    assert score(folder / rundir.MODEL, exchanges, batch_size=4) == before
+    assert len(set(before)) > 1
 
 
 def test_judged_replies_stand_in_for_demonstrations(chain: Chain) -> None:
