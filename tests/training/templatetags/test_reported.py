@@ -7,7 +7,7 @@ from training.templatetags.reported import reported
 
 
 def test_every_reason_of_the_recipes_has_its_words() -> None:
-    text = "\n".join(p.read_text() for p in sources() if "recipes" in p.parts)
+    text = "\n".join(p.read_text() for p in sources() if "training" in p.parts)
     reasons = set(re.findall(r'Dropped\("([a-z_]+)"\)', text))
     assert len(reasons) > 5  # else the search itself is broken
     assert {reason for reason in reasons if "_" in reported(reason)} == set()
