@@ -96,15 +96,18 @@ class Tally:
     number of pairs (as Korn and Graubard do for surveys, 1998).
     """
 
-    agreed: int = 0
+    agreed: float = 0
     pairs: int = 0
     clusters: int = 0
-    _aa: int = 0
-    _am: int = 0
+    _aa: float = 0
+    _am: float = 0
     _mm: int = 0
 
-    def add(self, agreed: int, pairs: int) -> None:
-        """Count one comparison in which `agreed` of `pairs` agree; none at all is no comparison."""
+    def add(self, agreed: float, pairs: int) -> None:
+        """Count one comparison in which `agreed` of `pairs` agree; none at all is no comparison.
+
+        A pair may agree by half, where a score can't tell the two apart.
+        """
         if not pairs:
             return
         self.agreed += agreed

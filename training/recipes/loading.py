@@ -155,6 +155,7 @@ def load_reward_model(
 
 
 def _fit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """Make room for tokens that were added; embeddings larger than the tokenizer stay."""
     for weight in model.parameters():
         # A file's weights lie wherever the file put them, and a kernel may add up in another order
         # there. In memory of their own they give the same to the bit as before they were saved.

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
 
-Z = 1.959963984540054
-"""Standard deviations on either side of a normal's middle 95 %."""
+from labeling.domain.agreement import Tally
+
 BINS = 10
 ALIKE = 0.1
 """Two lengths are alike where they differ by no more than this part of the longer."""
@@ -60,35 +60,23 @@ def _longer(better: int, worse: int) -> str:
 
 
 def accuracy(pairs: Sequence[HeldOutPair]) -> dict[str, float]:
-    """Share of pairs put right, with a 95 % interval; equal scores count half.
+    """Share of pairs put right, with its 95 % interval; equal scores count half.
 
-    The interval is Wilson's, for as many independent pairs as would vary as much as these do:
-    pairs of one comparison go together, which the variance over comparisons shows. Where all are
-    right or all wrong it shows nothing, and each comparison counts as one. The interval of a single
-    comparison is that of one pair.
+    The interval knows that pairs of one comparison go together (`Tally`). Raises ValueError
+    without a pair.
     """
     won: dict[int, float] = defaultdict(float)
     counts: dict[int, int] = defaultdict(int)
     for pair in pairs:
         won[pair.comparison] += 1.0 if pair.difference > 0 else 0.5 * (pair.difference == 0)
         counts[pair.comparison] += 1
-    total, groups = len(pairs), len(counts)
-    share = sum(won.values()) / total
-    size = float(groups)
-    if groups > 1 and 0 < share < 1:
-        spread = sum((won[one] - share * counts[one]) ** 2 for one in counts)
-        variance = spread * groups / (groups - 1) / total**2
-        size = min(share * (1 - share) / variance, total) if variance else float(total)
-    low, high = wilson(share, size)
-    return {"accuracy": share, "low": low, "high": high, "pairs": total}
-
-
-def wilson(share: float, size: float) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share seen in `size` independent trials (Wilson 1927)."""
-    middle = (share + Z**2 / (2 * size)) / (1 + Z**2 / size)
-    half = Z / (1 + Z**2 / size) * math.sqrt(share * (1 - share) / size + Z**2 / (4 * size**2))
-    # The share lies within, which rounding at 0 and 1 may not see.
-    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
+    tally = Tally()
+    for comparison, count in counts.items():
+        tally.add(won[comparison], count)
+    share = tally.share()
+    if share is None:
+        raise ValueError("There is no pair to put right or wrong.")
+    return {"accuracy": share.value, "low": share.low, "high": share.high, "pairs": share.pairs}
 
 
 def split_by(

@@ -34,6 +34,7 @@ from training.services.runs import create_run, request_cancel, request_stop, res
 PER_PAGE = 30
 
 
+from training.views.reports import held_out_of
 @require_GET
 @signed_in
 def run_list(request: HttpRequest, slug: str) -> HttpResponseBase:
@@ -148,6 +149,7 @@ def _act(
     if not wants_piece(request):
         return redirect("training:run_detail", slug, uid)
     return _run_answer(request, project, get_run(project, uid))
+        "held_out": held_out_of(run.result),
 
 
 @require_POST

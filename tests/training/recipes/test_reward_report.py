@@ -16,7 +16,6 @@ from training.recipes.reward_report import (
     metrics_of,
     pairs_of,
     report_of,
-    wilson,
 )
 
 pytestmark = pytest.mark.recipe
@@ -49,22 +48,6 @@ def test_equal_scores_count_half() -> None:
     assert found["pairs"] == 4
 
 
-def test_wilson_by_hand() -> None:
-    """8 of 10: the interval in the textbooks is 0.490 to 0.943."""
-    low, high = wilson(0.8, 10)
-    assert (round(low, 3), round(high, 3)) == (0.49, 0.943)
-    assert wilson(1.0, 10)[1] == 1.0
-    assert wilson(1.0, 10)[0] == pytest.approx(10 / (10 + 1.96**2), abs=1e-3)
-
-
-def test_interval_of_single_pairs_is_nearly_wilsons() -> None:
-    """With a pair a comparison the variance over comparisons is the binomial one, but n - 1."""
-    pairs = [_pair(1.0 if n % 5 else -1.0, n) for n in range(200)]
-    found = accuracy(pairs)
-    low, high = wilson(0.8, 199)
-    assert (found["low"], found["high"]) == pytest.approx((low, high), abs=1e-4)
-
-
 def test_pairs_that_go_together_widen_the_interval() -> None:
     """Six pairs a comparison, right or wrong as one: as many trials as comparisons."""
     together = accuracy([_pair(1.0 if n % 5 else -1.0, n) for n in range(50) for _ in range(6)])
@@ -75,8 +58,9 @@ def test_pairs_that_go_together_widen_the_interval() -> None:
 
 def test_interval_of_a_perfect_score_is_not_a_point() -> None:
     found = accuracy([_pair(1.0, n // 6) for n in range(60)])
-    assert found["accuracy"] == found["high"] == 1.0
-    assert found["low"] == pytest.approx(wilson(1.0, 10)[0])
+    assert found["accuracy"] == 1.0
+    assert found["high"] == pytest.approx(1.0)
+    assert found["low"] == pytest.approx(10 / (10 + 1.96**2), abs=1e-3)  # ten comparisons
 
 
 def test_interval_holds_the_truth_as_often_as_it_says() -> None:
@@ -152,6 +136,11 @@ def test_report_splits_by_gap_annotator_and_length() -> None:
     metrics = metrics_of("test", report)
     assert metrics["test_accuracy"] == 0.75
     assert set(metrics) >= {"test_accuracy_low", "test_ece", "test_length_correlation_people"}
+
+
+def test_no_pair_has_no_accuracy() -> None:
+    with pytest.raises(ValueError, match="no pair"):
+        accuracy([])
 
 
 def test_report_of_ties_alone_is_none() -> None:
