@@ -18,6 +18,7 @@ from labeling.models import Candidate, Project, Prompt, Snapshot
 from labeling.selectors.snapshots import demonstration_rows, preference_rows, ranking_rows
 from training.inputs import INPUTS
 from training.models import MetricPoint, ModelVersion, SamplingRun, TrainingRun
+from training.preview import Preview, preview
 
 # More points than this say nothing more on a chart, but cost at every poll.
 CHART_POINTS = 2000
@@ -195,6 +196,21 @@ def _reference_rows(run: TrainingRun) -> Iterator[dict[str, Any]]:
             for row in islice(demonstration_rows(snapshot), REFERENCE_ROWS):
                 yield {**row, "split": "reference"}
             return
+
+
+def preview_of(
+    recipe: str, snapshot: Snapshot, base: ModelVersion | None, max_length: int
+) -> Preview | None:
+    """Return what a run would leave out of a snapshot; None where a recipe draws its texts."""
+    if INPUTS[recipe].rewarded:
+        return None
+    pairs = snapshot.kind == Snapshot.Kind.PREFERENCES
+    return preview(
+        preference_rows(snapshot) if pairs else demonstration_rows(snapshot),
+        pairs=pairs,
+        model=base.folder if base else None,
+        max_length=max_length,
+    )
 
 
 def prompt_rows(project: Project, prompt_ids: Sequence[int]) -> Iterator[dict[str, Any]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Set
 from pathlib import Path
+from random import Random
 from typing import Any, cast
 
+from datasets import Dataset
 from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from training import rundir
@@ -59,7 +61,7 @@ def train(
         model=policy,
         reward_funcs=reward_model(run, config, tokenizer, _ends(policy)),
         args=arguments_kind(**_arguments(run, config, rows), **loss(config)),
-        train_dataset=rows.dataset("train"),
+        train_dataset=Dataset.from_list(in_order(rows.splits["train"], config, run.seed)),
         eval_dataset=rows.dataset("validation"),
         processing_class=tokenizer,
         callbacks=[callback],
@@ -75,11 +77,31 @@ def _arguments(run: Run, config: OnlineConfig, rows: Splits) -> dict[str, Any]:
     del given["max_length"]
     return {
         **given,
+        "num_train_epochs": 1.0,  # the order holds all passes, see in_order
+        "shuffle_dataset": False,
         "num_generations": config.replies_per_prompt,
         "max_completion_length": config.max_new_tokens,
         "temperature": config.temperature,
         "beta": config.beta,
     }
+
+
+def in_order(
+    prompts: Sequence[dict[str, Any]], config: OnlineConfig, seed: int
+) -> list[dict[str, Any]]:
+    """The prompts in the order in which the whole run asks them, each pass shuffled anew.
+
+    TRL's sampler shuffles by a generator that no checkpoint holds, so that a run which goes on in
+    a later pass would ask in another order.
+    """
+    replies = config.per_device_batch_size * config.processes * config.gradient_accumulation
+    step = replies // config.replies_per_prompt
+    count = config.max_steps * step or max(step, round(config.epochs * len(prompts)))
+    order: list[int] = []
+    while len(order) < count:
+        rng = Random(f"{seed} {len(order)}")  # noqa: S311 - repeatable, nothing secret
+        order += rng.sample(range(len(prompts)), len(prompts))
+    return [prompts[place] for place in order[:count]]
 
 
 def encode_prompts(folder: Path, encoder: Encoder) -> Splits:

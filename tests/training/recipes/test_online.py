@@ -19,7 +19,7 @@ from training.configs import RLOOConfig
 from training.recipes import grpo, online, rloo
 from training.recipes.data import Encoder
 from training.recipes.loading import load_reward_model, load_tokenizer
-from training.recipes.online import encode_prompts, judged
+from training.recipes.online import encode_prompts, in_order, judged
 
 pytestmark = [
     pytest.mark.recipe,
@@ -138,3 +138,14 @@ def test_a_run_without_a_reward_model_is_refused(
     folder = prepare(tmp_path, "grpo", _rows(), LEARN, model=chain.model("sft"))
     with pytest.raises(rundir.RunFolderError, match=r"inputs\.reward\.path"):
         grpo.main([str(folder)])
+
+
+def test_order_of_all_passes_is_drawn_by_the_seed_alone() -> None:
+    asked = [{"prompt": number} for number in range(6)]
+    config = RLOOConfig(epochs=2.0, per_device_batch_size=8, replies_per_prompt=4)
+    order = [row["prompt"] for row in in_order(asked, config, 3)]
+    assert sorted(order[:6]) == sorted(order[6:]) == list(range(6))
+    assert order[:6] != order[6:]
+    assert order == [row["prompt"] for row in in_order(asked, config, 3)]
+    short = RLOOConfig(max_steps=4, per_device_batch_size=8, replies_per_prompt=4)
+    assert [row["prompt"] for row in in_order(asked, short, 3)] == order[:8]

@@ -1,0 +1,65 @@
+"""What a run would leave out, counted before it starts."""
+
+from pathlib import Path
+from typing import Any
+
+from training.preview import MOST_ROWS, preview
+
+
+def _message(role: str, text: str) -> list[dict[str, str]]:
+    return [{"role": role, "content": text}]
+
+
+def _pair(better: str, worse: str, judgement: str = "one", **more: Any) -> dict[str, Any]:
+    return {
+        "prompt": _message("user", "What then?"),
+        "chosen": _message("assistant", better),
+        "rejected": _message("assistant", worse),
+        "judgement": judgement,
+        "split": "train",
+        **more,
+    }
+
+
+def test_pairs_left_out_are_counted_by_reason_and_add_up() -> None:
+    rows = [
+        _pair("yes", "no"),
+        _pair("yes", "no"),
+        _pair("no", "yes", "two"),
+        _pair("yes", "perhaps", tie=True),
+        _pair("same", "same"),
+        _pair(" ", "no"),
+        _pair("good", "bad", split="validation"),
+    ]
+    found = preview(rows, pairs=True, model=None, max_length=8)
+    assert dict(found.dropped) == {
+        "duplicate": 1,
+        "tie": 1,
+        "equal_replies": 1,
+        "empty_reply": 1,
+    }
+    assert found.used == {"train": 2, "validation": 1, "test": 0}
+    assert found.rows == sum(found.used.values()) + sum(count for _, count in found.dropped)
+    assert found.contradicted == 3  # the pair, its repeat, and the judgement that turns it round
+    assert not found.lengths_known
+
+
+def test_demonstrations_left_out_are_counted() -> None:
+    row = {
+        "prompt": _message("user", "What then?"),
+        "completion": _message("assistant", "This."),
+        "split": "train",
+    }
+    found = preview([row, row], pairs=False, model=None, max_length=8)
+    assert (found.dropped, found.used["train"]) == ([("duplicate", 1)], 1)
+
+
+def test_only_the_first_rows_are_looked_at_and_that_is_said() -> None:
+    rows = [_pair("yes", "no", str(number)) for number in range(MOST_ROWS + 5)]
+    found = preview(rows, pairs=True, model=None, max_length=8)
+    assert (found.rows, found.cut) == (MOST_ROWS, True)
+
+
+def test_a_model_without_a_tokenizer_leaves_lengths_unknown(tmp_path: Path) -> None:
+    found = preview([_pair("yes", "no")], pairs=True, model=tmp_path, max_length=8)
+    assert (found.lengths_known, found.used["train"]) == (False, 1)
