@@ -28,13 +28,14 @@ from training.selectors import (
     preset_for,
     runs_of,
     snapshots_of,
+    usable_models,
 )
 from training.services.runs import create_run, request_cancel, request_stop, resume_run
+from training.views.reports import held_out_of
 
 PER_PAGE = 30
 
 
-from training.views.reports import held_out_of
 @require_GET
 @signed_in
 def run_list(request: HttpRequest, slug: str) -> HttpResponseBase:
@@ -53,13 +54,18 @@ def _start(request: HttpRequest, project: Project, recipe: str) -> RunForm:
     asked = request.GET.get("snapshot", "")
     # A link between recipes carries the snapshot along, which may be of the other kind.
     snapshot = snapshots.filter(number=asked).first() if asked.isdigit() else None
-    snapshot = snapshot or snapshots.first()
+    if not INPUTS[recipe].rewarded:
+        snapshot = snapshot or snapshots.first()
     return RunForm(
         request.POST if request.method == "POST" else None,
         project=project,
         recipe=recipe,
         preset_name=request.GET.get("preset") or preset_for(recipe, base),
-        initial={"snapshot": snapshot and snapshot.number, "base_model": base},
+        initial={
+            "snapshot": snapshot and snapshot.number,
+            "base_model": base,
+            "reward_model": usable_models(project, ["reward"]).first(),
+        },
     )
 
 
@@ -110,6 +116,9 @@ def _create(request: HttpRequest, project: Project, form: RunForm) -> TrainingRu
             config=form.config(),
             seed=given["seed"],
             name=given["name"],
+            reward_model=given.get("reward_model"),
+            tags=given.get("tags", ()),
+            limit=given.get("limit"),
         )
     except PrefloopError as error:
         refuse(form, error)
@@ -133,6 +142,7 @@ def _run_answer(request: HttpRequest, project: Project, run: TrainingRun) -> Htt
         "attempts": list(run.attempts.all()),
         "flagged": flagged_samples(run) if run.recipe == "sample" else 0,
         "measures": in_words(run.result.get("metrics", {})),
+        "held_out": held_out_of(run.result),
         "config": [(s.name, run.config.get(s.name)) for s in field_specs(run.recipe)],
     }
     return answer(request, "training/run_detail.html", "training/_run_status.html", context)
@@ -149,7 +159,6 @@ def _act(
     if not wants_piece(request):
         return redirect("training:run_detail", slug, uid)
     return _run_answer(request, project, get_run(project, uid))
-        "held_out": held_out_of(run.result),
 
 
 @require_POST
