@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from labeling.exceptions import NotFound, PrefloopError
 from labeling.forms import refuse
+from labeling.language import said
 from labeling.models import Project
 from labeling.views.access import answer, go_to, project_for, reader, signed_in, wants_piece
 from training import tasks
@@ -20,12 +21,16 @@ from training.configs import PRESETS, field_specs
 from training.forms import RunForm
 from training.inputs import INPUTS
 from training.models import TrainingRun
+from training.preset_sources import source_of
+from training.preview import Preview
 from training.selectors import (
     base_models,
     curves,
     flagged_samples,
     get_run,
     preset_for,
+    preview_of,
+    rollouts_of,
     runs_of,
     snapshots_of,
     usable_models,
@@ -78,7 +83,9 @@ def run_new(request: HttpRequest, slug: str) -> HttpResponseBase:
     if recipe not in INPUTS:
         raise NotFound(_("There is no such training recipe."))
     form = _start(request, project, recipe)
-    if request.method == "POST" and form.is_valid():
+    looks = "look" in request.POST
+    valid = request.method == "POST" and form.is_valid()
+    if valid and not looks:
         run = _create(request, project, form)
         if run is not None:
             transaction.on_commit(partial(tasks.ring, run.pk))
@@ -89,9 +96,19 @@ def run_new(request: HttpRequest, slug: str) -> HttpResponseBase:
         "recipe": recipe,
         "recipes": list(INPUTS),
         "presets": list(PRESETS[recipe]),
+        "source": said(source_of(recipe, form.preset_name)),
+        "preview": _preview(form) if valid and looks else None,
     }
     page, piece = "training/run_new.html", "training/_run_form.html"
     return answer(request, page, piece, context, 422 if form.errors else 200)
+
+
+def _preview(form: RunForm) -> Preview | None:
+    """Return what the run of a valid form would leave out of its rows."""
+    given = form.cleaned_data
+    if given["snapshot"] is None:
+        return None
+    return preview_of(form.recipe, given["snapshot"], given["base_model"], given["max_length"])
 
 
 def _fitting_recipe(request: HttpRequest, project: Project) -> str:
@@ -142,6 +159,7 @@ def _run_answer(request: HttpRequest, project: Project, run: TrainingRun) -> Htt
         "attempts": list(run.attempts.all()),
         "flagged": flagged_samples(run) if run.recipe == "sample" else 0,
         "measures": in_words(run.result.get("metrics", {})),
+        "replies": rollouts_of(run),
         "held_out": held_out_of(run.result),
         "config": [(s.name, run.config.get(s.name)) for s in field_specs(run.recipe)],
     }

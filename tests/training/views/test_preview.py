@@ -1,0 +1,37 @@
+"""The start form says what a run would leave out, and starts nothing by saying it."""
+
+import pytest
+
+from tests.factories import make_project, owner_of
+from tests.training.factories import make_run
+from tests.training.views.test_runs import HTMX, client_of, form_data, page
+from training.models import TrainingRun
+
+pytestmark = pytest.mark.django_db
+
+
+def test_look_counts_what_is_left_out_and_starts_nothing():
+    project = make_project()
+    run = make_run(project)  # three rankings of four replies, the last two tied
+    client = client_of(owner_of(project))
+    url = f"{page('run_new', project)}?recipe=dpo&snapshot={run.snapshot.number}&preset=tiny-cpu"
+    data = form_data(client, url) | {"look": "1", "beta": "0.3"}
+    response = client.post(url, data, headers=HTMX)
+    assert response.status_code == 200
+    found = response.context["preview"]
+    assert found.rows == 18
+    assert ("tie", 3) in found.dropped
+    text = response.content.decode()
+    assert '<div id="preview"' in text
+    assert sum(found.used.values()) == 15
+    assert "Of 18 rows," in text
+    assert 'name="beta" value="0.3"' in text  # what was typed stays
+    assert TrainingRun.objects.count() == 1
+
+
+def test_start_form_says_where_a_presets_numbers_are_from():
+    project = make_project()
+    client = client_of(owner_of(project))
+    text = client.get(f"{page('run_new', project)}?recipe=dpo&preset=zephyr").content.decode()
+    assert "Zephyr (2310.16944, section 4.2)" in text
+    assert "preview" not in text
