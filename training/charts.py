@@ -95,8 +95,16 @@ _TOGETHER: tuple[tuple[str, tuple[str, ...], tuple[float, float] | None], ...] =
     ),
     (_("rewards"), ("rewards/chosen", "rewards/rejected", "rewards/margins"), None),
     (_("log-probabilities"), ("logps/chosen", "logps/rejected"), None),
+    (_("reward"), ("objective/scores", "objective/rlhf_reward"), None),
+    (_("KL to the reference"), ("objective/kl", "objective/kl_k3"), None),
+    (_("length of a reply"), ("val/length",), None),
+    (_("share without an end"), ("val/share_without_eos",), (0.0, 1.0)),
 )
-_NOT_DRAWN = {"epoch", "num_tokens", "eval_num_tokens", "samples"}
+_NOT_DRAWN = {
+    *("epoch", "num_tokens", "eval_num_tokens", "samples", "episode", "eps", "lr"),
+    *("time/drawing", "time/learning", "val/updates", "val/first_ratio_gap", "val/ratio_var"),
+    *("val/num_eos_tokens", "objective/non_score_reward"),
+}
 
 
 def charts_of(curves: Mapping[str, Points], *, total: int) -> list[Chart]:

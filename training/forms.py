@@ -95,6 +95,15 @@ class SnapshotField(forms.ModelChoiceField):  # type: ignore[type-arg]
         return f"{obj.number} · {obj.counts.get('labels', 0)} {obj.get_kind_display()}{note}"
 
 
+def offer_tags(form: forms.Form, project: Project) -> None:
+    """Let the form choose among the project's tags, if it has any."""
+    names = Tag.objects.filter(project=project).values_list("name", flat=True)
+    tags: Any = form.fields["tags"]
+    tags.choices = [(name, name) for name in names]
+    if not tags.choices:
+        del form.fields["tags"]
+
+
 class RunForm(ConfigForm):
     """A training run: what it learns from, what it starts from, and every option."""
 
@@ -109,6 +118,23 @@ class RunForm(ConfigForm):
         label=_("Starts from"),
         required=False,
         help_text=_("The model whose weights are trained; empty for one from scratch."),
+    )
+    reward_model = forms.ModelChoiceField(
+        queryset=ModelVersion.objects.none(),
+        label=_("Judged by"),
+        help_text=_("The reward model whose scores the policy learns from."),
+    )
+    tags = forms.MultipleChoiceField(
+        label=_("Prompts with any of these tags"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("Active prompts of the split train; none chosen: all of them."),
+    )
+    limit = forms.IntegerField(
+        label=_("Prompts at most"),
+        required=False,
+        min_value=1,
+        help_text=_("Drawn by the seed. Empty: all of them."),
     )
     name = forms.CharField(
         label=_("Name of the model"),
@@ -127,6 +153,21 @@ class RunForm(ConfigForm):
         snapshots.queryset = snapshots_of(project, needs.snapshot_kind)
         models: Any = self.fields["base_model"]
         models.queryset = usable_models(project, needs.base_kinds)
+        if needs.rewarded:
+            self._ask_for_judge_and_prompts(project)
+        else:
+            for name in ("reward_model", "tags", "limit"):
+                del self.fields[name]
+
+    def _ask_for_judge_and_prompts(self, project: Project) -> None:
+        fields: dict[str, Any] = self.fields
+        fields["reward_model"].queryset = usable_models(project, [ModelVersion.Kind.REWARD.value])
+        fields["snapshot"].required = False
+        fields["snapshot"].label = _("Texts to keep likely")
+        fields["snapshot"].help_text = _(
+            "Demonstrations for PPO-ptx, which needs ptx_coefficient above 0; empty without."
+        )
+        offer_tags(self, project)
 
 
 class SampleForm(ConfigForm):
@@ -163,11 +204,7 @@ class SampleForm(ConfigForm):
         self.fields["overlap"].initial = project.overlap
         start = max(project.candidates_per_comparison, 4)
         self.fields["candidates_per_prompt"].initial = start
-        names = Tag.objects.filter(project=project).values_list("name", flat=True)
-        tags: Any = self.fields["tags"]
-        tags.choices = [(name, name) for name in names]
-        if not tags.choices:
-            del self.fields["tags"]
+        offer_tags(self, project)
 
 
 class RegisterForm(forms.Form):

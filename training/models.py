@@ -109,6 +109,14 @@ class TrainingRun(models.Model):
     base_model = models.ForeignKey(
         ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="runs_from"
     )
+    reward_model = models.ForeignKey(
+        ModelVersion,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="runs_judged",
+        help_text="what scores the replies of a run that learns from its own",
+    )
     state = models.CharField(max_length=16, choices=State.choices, default=State.QUEUED)
     request = models.CharField(
         max_length=16, choices=Request.choices, default=Request.NONE, blank=True
@@ -226,6 +234,19 @@ class MetricPoint(models.Model):
 
     def __str__(self) -> str:
         return f"{self.run_id}@{self.step}"
+
+
+class RunPrompts(models.Model):
+    """The prompts to which a run replies while it learns, chosen when the run was made."""
+
+    run = models.OneToOneField(
+        TrainingRun, on_delete=models.CASCADE, related_name="prompts", primary_key=True
+    )
+    selection = models.JSONField(default=dict, help_text="which prompts: tags, count, split")
+    prompt_ids = models.JSONField(default=list)
+
+    def __str__(self) -> str:
+        return f"prompts of {self.run_id}"
 
 
 class SamplingRun(models.Model):

@@ -17,9 +17,11 @@ from labeling.exceptions import NotFound
 from labeling.models import Candidate, Project, Prompt, Snapshot
 from labeling.selectors.snapshots import demonstration_rows, preference_rows, ranking_rows
 from training.inputs import INPUTS
-from training.models import MetricPoint, ModelVersion, SamplingRun, TrainingRun
+from training.models import MetricPoint, ModelVersion, RunPrompts, SamplingRun, TrainingRun
 from training.preview import Preview, preview
+from training.rundir import read_rollouts
 
+SHOWN_REPLIES = 40
 # More points than this say nothing more on a chart, but cost at every poll.
 CHART_POINTS = 2000
 TINY_BYTES = 64 * 1024 * 1024
@@ -32,7 +34,7 @@ def runs_of(project: Project) -> QuerySet[TrainingRun]:
     """Return the project's runs, newest first, with all that a list shows of them."""
     return (
         TrainingRun.objects.filter(project=project)
-        .select_related("snapshot", "base_model", "created_by", "sampling__model")
+        .select_related("snapshot", "base_model", "reward_model", "created_by", "sampling__model")
         .prefetch_related("made_models")
         .order_by("-pk")
     )
@@ -115,7 +117,7 @@ def lineage(model: ModelVersion) -> list[ModelVersion]:
     """Return the model, its parent, and so on to the first; each with its run and snapshot."""
     ids = [row.pk for row in ModelVersion.objects.raw(_ANCESTORS, [model.pk])]
     rows = ModelVersion.objects.select_related(
-        "project", "run", "run__snapshot", "run__created_by"
+        "project", "run", "run__snapshot", "run__reward_model", "run__created_by"
     ).in_bulk(ids)
     return [rows[pk] for pk in ids]
 
@@ -130,6 +132,25 @@ def flagged_samples(run: TrainingRun) -> int:
     """Return how many distinct replies of a sampling run seem to name their maker."""
     found = Candidate.objects.filter(sources__sampled__sampling_run=run.pk, names_its_maker=True)
     return found.distinct().count()
+
+
+@dataclass(frozen=True)
+class Replies:
+    """Some replies that a run drew at one step while it learned."""
+
+    step: int
+    replies: list[dict[str, Any]]
+
+
+def rollouts_of(run: TrainingRun) -> list[Replies]:
+    """Return replies that the run kept to be read, those of the latest step first."""
+    if not INPUTS.get(run.recipe) or not INPUTS[run.recipe].rewarded:
+        return []
+    found: dict[int, list[dict[str, Any]]] = {}
+    for row in read_rollouts(run.folder, SHOWN_REPLIES):
+        asked = "\n".join(message["content"] for message in row["prompt"])
+        found.setdefault(row["step"], []).append({**row, "asked": asked})
+    return [Replies(step, rows) for step, rows in sorted(found.items(), reverse=True)]
 
 
 def metrics_of(run: TrainingRun) -> QuerySet[MetricPoint]:
@@ -171,6 +192,9 @@ def input_rows(run: TrainingRun) -> Iterator[dict[str, Any]]:
     if run.recipe == "sample":
         return prompt_rows(run.project, SamplingRun.objects.get(run=run).prompt_ids)
     snapshot = run.snapshot
+    if INPUTS[run.recipe].rewarded:
+        prompts = prompt_rows(run.project, RunPrompts.objects.get(run=run).prompt_ids)
+        return chain(prompts, demonstration_rows(snapshot)) if snapshot else prompts
     if snapshot is None:
         raise NotFound(sentence("{run} has no snapshot to learn from.", run=str(run)))
     if snapshot.kind == Snapshot.Kind.DEMONSTRATIONS:

@@ -16,7 +16,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from training import launcher, rundir
 from training.exceptions import AttemptLost
-from training.models import ModelVersion, RunAttempt, TrainingRun
+from training.models import RunAttempt, TrainingRun
 from training.provenance import git_commit
 from training.selectors import input_rows
 from training.services import attempts
@@ -123,7 +123,7 @@ def prepare(attempt: RunAttempt) -> None:
         run.folder,
         recipe=run.recipe,
         config=run.config,
-        inputs=_inputs(run.base_model),
+        inputs=_inputs(run),
         rows=input_rows(run),
         seed=run.seed,
         run_id=str(run.uid),
@@ -134,8 +134,13 @@ def prepare(attempt: RunAttempt) -> None:
     attempts.record_inputs(attempt=attempt, data_sha256=digest, versions=versions)
 
 
-def _inputs(model: ModelVersion | None) -> dict[str, dict[str, str]]:
-    return {"model": {"path": str(model.folder), "sha256": model.sha256}} if model else {}
+def _inputs(run: TrainingRun) -> dict[str, dict[str, str]]:
+    models = {"model": run.base_model, "reward": run.reward_model}
+    return {
+        name: {"path": str(model.folder), "sha256": model.sha256}
+        for name, model in models.items()
+        if model
+    }
 
 
 def follow(follower: Follower) -> launcher.Outcome:

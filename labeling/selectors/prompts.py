@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 
 from django.db.models import Count, Q, QuerySet
 
+from labeling.domain.splits import split_of
 from labeling.models import Project, Prompt
 from labeling.models.prompts import State
 
@@ -37,14 +38,26 @@ def select_prompts(
     exclude_tags: Collection[str] = (),
     limit: int | None = None,
     seed: int = 0,
+    split: str = "",
 ) -> list[Prompt]:
-    """Return active prompts with any of the tags and none of the excluded, drawn by the seed."""
+    """Return active prompts with any of the tags and none of the excluded, drawn by the seed.
+
+    With `split` only those of that split, as a snapshot made now would cut them.
+    """
     rows = Prompt.objects.filter(project=project, state=State.ACTIVE)
     if tags:
         rows = rows.filter(tags__name__in=list(tags))
     if exclude_tags:
         rows = rows.exclude(tags__name__in=list(exclude_tags))
-    ids = list(rows.distinct().order_by("id").values_list("id", flat=True))
+    shares = {
+        "validation_share": project.validation_share,
+        "test_share": project.test_share,
+    }
+    ids = [
+        pk
+        for pk, group in rows.distinct().order_by("id").values_list("id", "group__key")
+        if not split or split_of(group, **shares) == split
+    ]
     if limit is not None and limit < len(ids):
         ids = sorted(random.Random(seed).sample(ids, limit))  # noqa: S311 - a draw, not a secret
     return _in_order(ids)

@@ -148,6 +148,16 @@ def make_run(project: Project, **fields: Any) -> TrainingRun:
     return create_run(actor=owner_of(project), project=project, **fields)
 
 
+def make_rewarded_run(project: Project, prompts: int = 6, **fields: Any) -> TrainingRun:
+    """Return a queued PPO run on that many new prompts, judged by a model from outside."""
+    for _ in range(prompts):
+        make_prompt(project, candidates=0)
+    fields.setdefault("base_model", make_model(project))
+    fields.setdefault("reward_model", make_model(project, "reward", name="judge"))
+    fields = {"recipe": "ppo", "preset_name": "tiny-cpu", "snapshot": None, **fields}
+    return create_run(actor=owner_of(project), project=project, **fields)
+
+
 def make_sampling_run(project: Project, prompts: int = 2, **fields: Any) -> TrainingRun:
     """Return a queued sampling run over that many new prompts without candidates."""
     for _ in range(prompts):

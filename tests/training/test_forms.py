@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from labeling.models import Tag
 from tests.factories import make_project
 from tests.training.factories import make_demonstrations, make_model, make_snapshot
 from training.configs import PRESETS, RECIPES, field_specs, parse_config, preset, to_json
@@ -17,11 +18,13 @@ CASES = [(recipe, name) for recipe in INPUTS for name in PRESETS[recipe]]
 @pytest.mark.parametrize(("recipe", "name"), CASES)
 def test_a_form_sent_back_untouched_gives_the_preset(recipe: str, name: str):
     project = make_project()
-    make = make_demonstrations if recipe == "sft" else make_snapshot
-    snapshot, model = make(project), make_model(project)
+    learns_demonstrations = INPUTS[recipe].snapshot_kind == "demonstrations"
+    make = make_demonstrations if learns_demonstrations else make_snapshot
+    snapshot, model, judge = make(project), make_model(project), make_model(project, "reward")
     blank = RunForm(project=project, recipe=recipe, preset_name=name)
     sent = {field.html_name: field.value() for field in blank}
     sent |= {"snapshot": snapshot.number, "base_model": model.pk}
+    sent |= {"reward_model": judge.pk} if INPUTS[recipe].rewarded else {}
     form = RunForm(
         {key: value for key, value in sent.items() if value is not None and value is not False},
         project=project,
@@ -65,6 +68,19 @@ def test_choices_hold_what_the_recipe_can_use():
     fields: dict[str, Any] = form.fields
     assert list(fields["snapshot"].queryset) == [preferences]
     assert list(fields["base_model"].queryset) == [policy]
+
+
+def test_a_recipe_that_draws_replies_asks_for_a_judge_and_prompts():
+    project = make_project()
+    judge, _ = make_model(project, "reward"), make_model(project)
+    Tag.objects.create(project=project, name="world")
+    form = RunForm(project=project, recipe="ppo", preset_name="default")
+    fields: dict[str, Any] = form.fields
+    assert list(fields["reward_model"].queryset) == [judge]
+    assert not fields["snapshot"].required
+    assert fields["tags"].choices == [("world", "world")]
+    other = RunForm(project=project, recipe="dpo", preset_name="default")
+    assert not {"reward_model", "tags", "limit"} & other.fields.keys()
 
 
 def test_an_unknown_preset_is_the_default_one():

@@ -83,17 +83,21 @@ class RunListView(PagedView):
         given = RunInput(data=request.data)
         given.is_valid(raise_exception=True)
         said = dict(given.validated_data)
-        base = said["base_model"]
+        base, reward, number = said["base_model"], said["reward_model"], said["snapshot"]
         run = create_run(
             actor=self.actor,
             project=project,
             recipe=said["recipe"],
-            snapshot=_snapshot(project, said["snapshot"]),
+            snapshot=None if number is None else _snapshot(project, number),
             base_model=None if base is None else _model(project, base, "base_model"),
             config=said["config"],
             preset_name=said["preset"],
             seed=said["seed"],
             name=said["name"],
+            reward_model=None if reward is None else _model(project, reward, "reward_model"),
+            tags=said["tags"],
+            exclude_tags=said["exclude_tags"],
+            limit=said["limit"],
         )
         return _queued(project, run)
 

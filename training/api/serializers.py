@@ -94,6 +94,7 @@ class RunSerializer(serializers.ModelSerializer[TrainingRun]):
 
     snapshot = SnapshotRefSerializer(allow_null=True)
     base_model = ModelRefSerializer(allow_null=True)
+    reward_model = ModelRefSerializer(allow_null=True)
     model = serializers.SerializerMethodField()
     sampling = serializers.SerializerMethodField()
 
@@ -112,6 +113,7 @@ class RunSerializer(serializers.ModelSerializer[TrainingRun]):
             "total_steps",
             "snapshot",
             "base_model",
+            "reward_model",
             "model",
             "sampling",
             "exit_code",
@@ -158,8 +160,29 @@ class RunInput(InputSerializer):
     """A training run to be started. `config` holds what differs from the preset."""
 
     recipe = serializers.ChoiceField(choices=list(INPUTS))
-    snapshot = serializers.IntegerField(help_text="the snapshot's number in this project")
+    snapshot = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="the snapshot's number in this project; for ppo demonstrations to keep likely",
+    )
     base_model = serializers.IntegerField(required=False, allow_null=True, default=None)
+    reward_model = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="of recipes that learn from their own replies: ppo, rloo, grpo",
+    )
+    tags = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        default=list,
+        help_text="of the prompts to reply to, all of the split train",
+    )
+    exclude_tags = serializers.ListField(
+        child=serializers.CharField(), required=False, default=list
+    )
+    limit = serializers.IntegerField(required=False, allow_null=True, default=None, min_value=1)
     preset = serializers.CharField(required=False, allow_blank=True, default="")
     config = serializers.DictField(required=False, default=dict)
     seed = serializers.IntegerField(required=False, default=0, min_value=0, max_value=MAX_SEED)

@@ -16,7 +16,7 @@ from labeling.services import audit
 from training import rundir
 from training.exceptions import ModelMissing
 from training.inputs import INPUTS
-from training.models import ModelVersion, TrainingRun
+from training.models import ModelVersion, RunPrompts, TrainingRun
 
 
 def take_weights(*, run: TrainingRun, sha256: str, partial: bool = False) -> str:
@@ -61,13 +61,16 @@ def _move(made: Path, place: Path) -> None:
 
 def provenance_of(run: TrainingRun, result: dict[str, Any]) -> dict[str, Any]:
     """Return by what a model is known: labels, config, seed, base, commit, libraries, measures."""
-    base, snapshot = run.base_model, run.snapshot
+    base, snapshot, reward = run.base_model, run.snapshot, run.reward_model
+    prompts = RunPrompts.objects.filter(run=run).first()
     return {
         "recipe": run.recipe,
         "run": str(run.uid),
         "snapshot": {"number": snapshot.number, "sha256": snapshot.sha256} if snapshot else None,
         "data_sha256": run.data_sha256,
         "base_model": {"name": str(base), "sha256": base.sha256} if base else None,
+        "reward_model": {"name": str(reward), "sha256": reward.sha256} if reward else None,
+        "prompts": {**prompts.selection, "count": len(prompts.prompt_ids)} if prompts else None,
         "config": run.config,
         "seed": run.seed,
         "git_commit": run.git_commit,

@@ -1,6 +1,6 @@
 """Writes that people ask for: start a run, stop it, cancel it, let it go on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from training.exceptions import RunMovedOn
 from training.inputs import INPUTS, needs_base
 from training.models import ModelVersion, TrainingRun
 from training.selectors import is_usable
+from training.services.online import choose_prompts, reward_errors, selection_errors, texts_problem
 
 State = TrainingRun.State
 Request = TrainingRun.Request
@@ -55,11 +56,17 @@ def create_run(
     preset_name: str = "",
     seed: int = 0,
     name: str = "",
+    reward_model: ModelVersion | None = None,
+    tags: Sequence[str] = (),
+    exclude_tags: Sequence[str] = (),
+    limit: int | None = None,
 ) -> TrainingRun:
     """Queue a training run; whoever calls rings `training.tasks.train` after the commit.
 
     `config` holds what differs from the preset, or from the defaults where no preset is named.
-    An empty name is made from the base model's. Raises InvalidInput, with errors by field.
+    An empty name is made from the base model's. A run that learns from its own replies needs a
+    reward model, and prompts: the project's active ones of the split train, chosen now by tags,
+    count and seed. Raises InvalidInput, with errors by field.
     """
     if recipe not in INPUTS:
         text = _("There is no training recipe {recipe}: use one of {known}.").format(
@@ -68,7 +75,10 @@ def create_run(
         raise InvalidInput(text, errors={"recipe": [text]})
     resolved = resolve_config(recipe=recipe, config=config, preset_name=preset_name)
     name = name.strip() or _default_name(recipe, base_model)
-    errors = _snapshot_errors(project, recipe, snapshot)
+    selection = {"tags": [*tags], "exclude_tags": [*exclude_tags], "limit": limit, "seed": seed}
+    errors = _snapshot_errors(project, recipe, snapshot, resolved)
+    errors |= reward_errors(project=project, recipe=recipe, model=reward_model)
+    errors |= selection_errors(recipe=recipe, selection=selection)
     errors |= _base_errors(project, recipe, base_model, wanted=needs_base(resolved))
     errors |= _plain_errors(name, seed)
     if errors:
@@ -81,8 +91,11 @@ def create_run(
         seed=seed,
         snapshot=snapshot,
         base_model=base_model,
+        reward_model=reward_model,
         created_by=actor,
     )
+    if INPUTS[recipe].rewarded:
+        choose_prompts(run=run, selection=selection)
     audit.record(actor=actor, project=project, verb="run.create", obj=run, data={"recipe": recipe})
     return run
 
@@ -94,9 +107,13 @@ def _default_name(recipe: str, base_model: ModelVersion | None) -> str:
 
 
 def _snapshot_errors(
-    project: Project, recipe: str, snapshot: Snapshot | None
+    project: Project, recipe: str, snapshot: Snapshot | None, config: Mapping[str, Any]
 ) -> dict[str, list[str]]:
     kind = INPUTS[recipe].snapshot_kind
+    if INPUTS[recipe].rewarded:
+        problem = texts_problem(config, given=snapshot is not None)
+        if snapshot is None or problem:
+            return {"snapshot": [problem]} if problem else {}
     if snapshot is None:
         text = _("{recipe} learns from {kind}: choose a snapshot of them.")
         return {"snapshot": [text.format(recipe=recipe, kind=Snapshot.Kind(kind).label)]}

@@ -8,7 +8,13 @@ from django.utils import timezone
 
 from labeling.models import Project
 from tests.factories import ACTORS, make_project, owner_of, seven_actors
-from tests.training.factories import make_model, make_run, make_sampling_run, make_weights
+from tests.training.factories import (
+    make_model,
+    make_rewarded_run,
+    make_run,
+    make_sampling_run,
+    make_weights,
+)
 from training.api.urls import urlpatterns
 from training.configs import RECIPES, field_specs
 from training.models import MetricPoint, ModelVersion, TrainingRun
@@ -102,6 +108,27 @@ def test_recipes_list_every_option_with_its_sentence(client_for):
 
 def address(project: Project, rest: str) -> str:
     return f"/api/v1/projects/{project.slug}/{rest}"
+
+
+def test_ppo_takes_a_reward_model_and_prompts(client_for, bell):
+    project = make_project(validation_share=0.0, test_share=0.0)
+    first = make_rewarded_run(project, prompts=3)
+    body = {
+        "recipe": "ppo",
+        "base_model": first.base_model.pk,
+        "reward_model": first.reward_model.pk,
+        "preset": "tiny-cpu",
+        "limit": 2,
+    }
+    owner = client_for(owner_of(project))
+    said = owner.post(address(project, "runs/"), body, format="json").json()
+    assert said["reward_model"]["sha256"] == first.reward_model.sha256
+    assert said["snapshot"] is None
+    assert len(TrainingRun.objects.get(uid=said["uid"]).prompts.prompt_ids) == 2
+    body["reward_model"] = first.base_model.pk
+    refused = owner.post(address(project, "runs/"), body, format="json")
+    assert refused.status_code == 422
+    assert set(refused.json()["errors"]) == {"reward_model"}
 
 
 def test_create_takes_a_preset_and_what_differs(
