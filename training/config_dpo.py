@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from labeling.domain.sentences import sentence as _
 from training.config_fields import option
-from training.config_training import TrainingConfig
+from training.config_training import PolicyConfig
 
 DPO_LOSSES = (
     "sigmoid",
@@ -31,7 +31,7 @@ SMOOTHED_DPO_LOSSES = ("sigmoid", "robust", "exo_pair", "aot", "aot_unpaired")
 
 
 @dataclass(frozen=True, kw_only=True)
-class DPOConfig(TrainingConfig):
+class DPOConfig(PolicyConfig):
     """Direct preference optimization from pairs, against the frozen model it starts from."""
 
     beta: float = option(

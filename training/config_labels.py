@@ -93,4 +93,5 @@ LABELS: Final = {
     "replies_per_prompt": _("Replies per prompt"),
     "normalize_advantages": _("Normalize advantages"),
     "scale_rewards": _("Scale rewards"),
+    "quantize": _("Quantize"),
 }

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from labeling.domain.sentences import sentence as _
 from training.config_fields import option
-from training.config_training import TrainingConfig
+from training.config_training import PolicyConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class KTOConfig(TrainingConfig):
+class KTOConfig(PolicyConfig):
     """Kahneman-Tversky optimization: each reply of a ranking is a gain or a loss of its own."""
 
     beta: float = option(
@@ -41,7 +41,7 @@ class KTOConfig(TrainingConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnlineConfig(TrainingConfig):
+class OnlineConfig(PolicyConfig):
     """Replies drawn while the policy learns, and scored by a reward model."""
 
     replies_per_prompt: int = option(

@@ -145,3 +145,32 @@ class TrainingConfig(WeightsConfig):
         "Steps between two evaluations on the validation split; 0 evaluates at the end only.",
         within=(0, 100_000_000),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyConfig(TrainingConfig):
+    """What the recipes that pass over rows and make a policy have in common."""
+
+    quantize: str = option(
+        "none",
+        "lora",
+        "QLoRA: hold the frozen weights in four bits (nf4); takes bitsandbytes and a CUDA GPU.",
+        choices=("none", "nf4"),
+    )
+
+    def _conflicts(self) -> list[tuple[str, str]]:
+        found = super()._conflicts()
+        if self.quantize != "none" and not self.lora_r:
+            text = _(
+                "quantize {quantize} needs lora_r above 0: four-bit weights can't be trained "
+                "themselves.",
+                quantize=self.quantize,
+            )
+            found.append(("quantize", text))
+        if self.quantize != "none" and self.device == "cpu":
+            text = _(
+                "quantize {quantize} needs a CUDA GPU: set device to auto, or quantize to none.",
+                quantize=self.quantize,
+            )
+            found.append(("quantize", text))
+        return found

@@ -27,11 +27,12 @@ from training.config_ppo import PPOConfig as PPOConfig
 from training.config_presets import PRESETS as PRESETS
 from training.config_reward import RewardConfig as RewardConfig
 from training.config_training import LR_SCHEDULES as LR_SCHEDULES
+from training.config_training import PolicyConfig as PolicyConfig
 from training.config_training import TrainingConfig as TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class SFTConfig(TrainingConfig):
+class SFTConfig(PolicyConfig):
     """Supervised fine-tuning on demonstrations; can also make a model from nothing."""
 
     completion_only_loss: bool = option(

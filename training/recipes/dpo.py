@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
         key = reference_key(rundir.weights_sha256(base), tokenizer, config, rows)
         train = keep(train, run.folder, key, "train")
         validation = keep(validation, run.folder, key, "validation")
-    policy = load_policy(base, tokenizer)
+    policy = load_policy(base, tokenizer, config=config)
     frozen = not config.precompute_ref_log_probs and not config.lora_r
     callback = RunCallback(run, stop, config.keep_checkpoints)
     pad = int(tokenizer.pad_token_id)

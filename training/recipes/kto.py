@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
     need_template(tokenizer, base)
     rows = unpaired(encode_pairs(run.folder, Encoder(tokenizer, config.max_length)), run.seed)
     logger.info("data: %s", rows.report())
-    policy = load_policy(base, tokenizer)
+    policy = load_policy(base, tokenizer, config=config)
     callback = RunCallback(run, stop, config.keep_checkpoints)
     trainer = ReplyTrainer(
         model=policy,

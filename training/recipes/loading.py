@@ -23,7 +23,8 @@ from transformers import (
 )
 
 from training import rundir
-from training.configs import Config, SFTConfig, TrainingConfig
+from training.configs import Config, PolicyConfig, SFTConfig, TrainingConfig
+from training.recipes.quantized import is_quantized, merged, quantization
 from training.recipes.reward_model import need_head, reward_class
 
 PAD, BOS, END = "<|pad|>", "<|bos|>", "<|end|>"
@@ -119,10 +120,16 @@ def need_template(tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
 
 
 def load_policy(
-    path: Path, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype = torch.float32
+    path: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    dtype: torch.dtype = torch.float32,
+    *,
+    config: PolicyConfig | None = None,
 ) -> PreTrainedModel:
-    """A causal language model that fits the tokenizer."""
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
+    """A causal language model that fits the tokenizer; quantized where its config says so."""
+    frozen = quantization(config) if config else None
+    given = {"quantization_config": frozen} if frozen else {}
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, **given)
     return _name_marks(_fit(model, tokenizer), tokenizer)
 
 
@@ -200,6 +207,8 @@ def device_of(config: Config) -> torch.device:
 
 def whole(model: Any) -> Any:
     """The model itself: adapters, if it has any, are merged into its weights."""
+    if isinstance(model, PeftModel) and is_quantized(model):
+        return merged(model)
     return model.merge_and_unload() if isinstance(model, PeftModel) else model
 
 

@@ -56,7 +56,7 @@ def train(
     rows = encode_prompts(run.folder, Encoder(tokenizer, config.max_length - config.max_new_tokens))
     logger.info("data: %s", rows.report())
     callback = RunCallback(run, stop, config.keep_checkpoints)
-    policy = load_policy(base, tokenizer)
+    policy = load_policy(base, tokenizer, config=config)
     trainer = trainer_kind(
         model=policy,
         reward_funcs=reward_model(run, config, tokenizer, _ends(policy)),

@@ -66,7 +66,7 @@ def _tokenizer(run: Run, config: SFTConfig) -> PreTrainedTokenizerBase:
 
 def _model(run: Run, config: SFTConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     if config.init == "base":
-        return load_policy(needed_model(run), tokenizer)
+        return load_policy(needed_model(run), tokenizer, config=config)
     model = new_policy(config, tokenizer)
     logger.info("from scratch: %s parameters, %s tokens", model.num_parameters(), len(tokenizer))
     return model
