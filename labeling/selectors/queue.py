@@ -97,7 +97,7 @@ def card_of(assignment_id: int) -> Card:
 
 def card_from(row: Sequence[Any]) -> Card:
     """Return the card that CARD_COLUMNS were selected for."""
-    uid, expires_at, order, draft, messages, html, version, slots, done, *asked, flags = row
+    uid, expires_at, order, draft, messages, html, version, slots, done, *asked = row
     order, draft, messages, html, slots = map(_loaded, (order, draft, messages, html, slots))
     return Card(
         assignment_uid=uid,
@@ -113,13 +113,16 @@ def card_from(row: Sequence[Any]) -> Card:
         guideline_version=version or 0,
         draft=draft,
         done_today=done,
-        asked=Asked(*asked, labelled(_loaded(flags) or [])),
+        asked=asked_of(*asked),
     )
 
 
-def labelled(flags: list[dict[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Return a flag set's flags as keys with their labels."""
-    return tuple((flag["key"], flag["label"]) for flag in flags)
+def asked_of(
+    strength_scale: int, ratings: bool, confidence: bool, demonstrations: bool, flags: Any
+) -> Asked:
+    """Return what a project asks, its flag set's flags as keys with their labels."""
+    labels = tuple((flag["key"], flag["label"]) for flag in _loaded(flags) or [])
+    return Asked(strength_scale, ratings, confidence, demonstrations, labels)
 
 
 def _loaded(value: Any) -> Any:

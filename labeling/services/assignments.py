@@ -20,7 +20,7 @@ from django.utils.translation import gettext_noop
 from labeling.exceptions import AssignmentEnded, InvalidInput, NotAllowed, NotFound
 from labeling.models import Annotator, Assignment, Comparison, Project, Role, User
 from labeling.permissions import require, require_role
-from labeling.selectors.queue import Asked, Card, card_of, labelled
+from labeling.selectors.queue import Asked, Card, asked_of, card_of
 from labeling.services import audit
 from labeling.services.claims import claim
 from labeling.services.projects import annotator_of
@@ -188,8 +188,7 @@ def lock_assignment(*, actor: User, assignment_uid: UUID) -> LockedAssignment:
         raise NotFound(_(_NOT_OWN))
     *columns, shown_order, strength, ratings, confidence, demonstrations, flags, role = row
     require_role(actor, "judgement.make", Role(role) if role else None)
-    labels = labelled(json.loads(flags or "[]"))
-    asked = Asked(strength, ratings, confidence, demonstrations, labels)
+    asked = asked_of(strength, ratings, confidence, demonstrations, flags)
     return LockedAssignment(*[*columns, json.loads(shown_order), asked])
 
 
