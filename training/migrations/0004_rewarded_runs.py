@@ -5,23 +5,41 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('training', '0003_error_parts'),
+        ("training", "0003_error_parts"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='RunPrompts',
+            name="RunPrompts",
             fields=[
-                ('run', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='prompts', serialize=False, to='training.trainingrun')),
-                ('selection', models.JSONField(default=dict, help_text='which prompts: tags, count, split')),
-                ('prompt_ids', models.JSONField(default=list)),
+                (
+                    "run",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="prompts",
+                        serialize=False,
+                        to="training.trainingrun",
+                    ),
+                ),
+                (
+                    "selection",
+                    models.JSONField(default=dict, help_text="which prompts: tags, count, split"),
+                ),
+                ("prompt_ids", models.JSONField(default=list)),
             ],
         ),
         migrations.AddField(
-            model_name='trainingrun',
-            name='reward_model',
-            field=models.ForeignKey(blank=True, help_text='what scores the replies of a run that learns from its own', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='runs_judged', to='training.modelversion'),
+            model_name="trainingrun",
+            name="reward_model",
+            field=models.ForeignKey(
+                blank=True,
+                help_text="what scores the replies of a run that learns from its own",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="runs_judged",
+                to="training.modelversion",
+            ),
         ),
     ]
