@@ -31,7 +31,7 @@ BASE_SFT_CONFIG: dict[str, Any] = {
     "adam_beta2": 0.95,
     "per_device_batch_size": 16,
     # Fewer leaves sentences that stray from the subject; more only learns the demonstrations.
-    "max_steps": 500,
+    "max_steps": 700,
     "checkpoint_steps": 0,
 }
 
@@ -46,9 +46,12 @@ SAMPLE_CONFIG: dict[str, Any] = {
 
 REWARD_CONFIG: dict[str, Any] = {
     **_MACHINE,
-    "learning_rate": 2e-4,
+    # Tuned on replies to prompts that were neither judged nor held out. Fewer epochs learn too
+    # little from some 240 comparisons, twice as many learn their noise by heart.
+    "learning_rate": 5e-4,
+    "weight_decay": 0.1,
     "per_device_batch_size": 16,
-    "epochs": 2.0,
+    "epochs": 4.0,
     "checkpoint_steps": 0,
 }
 
