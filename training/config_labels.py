@@ -47,6 +47,7 @@ LABELS: Final = {
     "center_rewards_coefficient": _("Center rewards coefficient"),
     "zero_mean": _("Zero mean"),
     "unit_variance": _("Unit variance"),
+    "ensemble": _("Ensemble"),
     "shared_prefix": _("Shared prefix"),
     "beta": _("Beta"),
     "loss_type": _("Loss type"),

@@ -49,6 +49,13 @@ class RewardConfig(TrainingConfig):
         "model",
         "Scale the scores as well, so that the same texts have standard deviation 1.",
     )
+    ensemble: int = option(
+        1,
+        "model",
+        "Models of different seeds that are trained one after another and score together, by "
+        "their mean; more than one tell where they disagree.",
+        within=(1, 16),
+    )
     shared_prefix: str = option(
         "auto",
         "machine",

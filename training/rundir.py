@@ -32,6 +32,7 @@ LOCK = "lock"
 CHECKPOINTS = "checkpoints"
 COMPLETE = "COMPLETE"
 MODEL = "model"
+MEMBER = "member-"
 SAMPLES = "samples.jsonl"
 ROLLOUTS = "rollouts.jsonl"
 RANKS = "ranks"
@@ -424,11 +425,15 @@ def read_result(folder: Path) -> dict[str, Any] | None:
 
 
 def weights_sha256(model: Path) -> str:
-    """One sha256 over names and contents of a model's weights, config and tokenizer files."""
-    paths = sorted(path for path in model.iterdir() if path.suffix in _MODEL_FILES)
+    """One sha256 over names and contents of a model's weights, config and tokenizer files.
+
+    The members of an ensemble, each in a folder of its own beside them, belong to the model.
+    """
+    found = [*model.iterdir(), *model.glob(f"{MEMBER}*/*")]
+    paths = sorted(path for path in found if path.suffix in _MODEL_FILES)
     if not any(path.suffix == ".safetensors" for path in paths):
         raise RunFolderError(
             _("{model} holds no .safetensors file, so it is no finished model.", model=model)
         )
-    lines = [f"{path.name} {file_sha256(path)}\n" for path in paths]
+    lines = [f"{path.relative_to(model)} {file_sha256(path)}\n" for path in paths]
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from transformers import PreTrainedTokenizerBase, TrainerState
@@ -135,12 +136,13 @@ def conclude(
     kind: str,
     settle: Callable[[Any], Mapping[str, Any]] | None = None,
     measure: Callable[[Any], Measured] | None = None,
+    members: Sequence[Path] = (),
 ) -> None:
     """Evaluate, save the model and write the result; after a stop without the evaluation.
 
     `settle` makes the last change to the whole model before it is saved, and says what it did;
     `measure` is asked for more metrics of the finished model. What either says beside metrics
-    stands in result.json under its own name.
+    stands in result.json under its own name. `members` are an ensemble's other models.
     """
     metrics, stopped = dict(fitted.metrics), fitted.stopped
     extra: dict[str, Any] = {}
@@ -152,7 +154,7 @@ def conclude(
     if run.first:
         model = whole(trainer.accelerator.unwrap_model(trainer.model))
         extra.update(settle(model) if settle else {})
-        save_model(model, tokenizer, run.folder / rundir.MODEL)
+        save_model(model, tokenizer, run.folder / rundir.MODEL, members)
         if measure and not stopped:
             measured = measure(model)
             metrics.update(measured.metrics)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -212,13 +212,29 @@ def whole(model: Any) -> Any:
     return model.merge_and_unload() if isinstance(model, PeftModel) else model
 
 
-def save_model(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write weights, config and tokenizer so that the folder appears whole or not at all."""
+def load_members(path: Path, tokenizer: PreTrainedTokenizerBase) -> list[PreTrainedModel]:
+    """The reward models of a folder: one, or all members of an ensemble, the first one first."""
+    members = sorted(path.glob(f"{rundir.MEMBER}*"), key=lambda one: int(one.name.split("-")[1]))
+    return [load_reward_model(place, tokenizer) for place in (path, *members)]
+
+
+def save_model(
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    members: Sequence[Path] = (),
+) -> None:
+    """Write weights, config and tokenizer so that the folder appears whole or not at all.
+
+    `members` are the folders of an ensemble's other models, which are copied into it.
+    """
     model = whole(model)
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     model.save_pretrained(temporary)
     tokenizer.save_pretrained(temporary)
+    for number, member in enumerate(members, start=1):
+        shutil.copytree(member, temporary / f"{rundir.MEMBER}{number}")
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
     rundir.sync_folder(folder.parent)

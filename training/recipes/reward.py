@@ -7,6 +7,9 @@ epoch (InstructGPT, 2203.02155, 3.5). The trainer is TRL's RewardTrainer, extend
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any, cast
 
@@ -17,12 +20,25 @@ from training import rundir
 from training.configs import RewardConfig
 from training.recipes.callbacks import RunCallback
 from training.recipes.data import Encoder, Ids, Splits
-from training.recipes.fitting import Measured, conclude, fit, trainer_arguments
-from training.recipes.loading import load_reward_model, load_tokenizer, lora, need_template
+from training.recipes.fitting import Fitted, Measured, conclude, fit, trainer_arguments
+from training.recipes.loading import (
+    load_reward_model,
+    load_tokenizer,
+    lora,
+    need_template,
+    save_model,
+    whole,
+)
 from training.recipes.ranking_trainer import RankingCollator, RankingTrainer, costs_of
 from training.recipes.rankings import REFERENCE, encode_rankings
 from training.recipes.reward_model import set_scale, why_no_shared_prefix
-from training.recipes.reward_report import Scored, metrics_of, report_of
+from training.recipes.reward_report import (
+    Scored,
+    disagreement,
+    mean_of,
+    metrics_of,
+    report_of,
+)
 from training.recipes.running import Run, StopSignal, logger, needed_model, open_run
 from training.recipes.scoring import Scorer
 
@@ -39,16 +55,17 @@ def main(arguments: list[str] | None = None) -> None:
     need_template(tokenizer, base)
     rows = encode_rankings(run.folder, Encoder(tokenizer, config.max_length), config)
     logger.info("data: %s", rows.report())
-    callback = RunCallback(run, stop, config.keep_checkpoints)
-    model = load_reward_model(base, tokenizer, seed=run.seed)
-    trainer = ranking_trainer(run, model, tokenizer, rows, callback)
-    fitted = fit(run, trainer, callback)
+    trainer, fitted = _fitted(run, stop, base, tokenizer, rows)
 
     def settle(model: Any) -> dict[str, Any]:
         return _settle(Scorer(model, tokenizer, config.per_device_batch_size), model, rows, config)
 
+    fitted, members = _members(run, stop, fitted, base, tokenizer, rows, settle)
+
     def measure(model: Any) -> Measured:
-        return _measured(Scorer(model, tokenizer, config.per_device_batch_size), rows)
+        others = [load_reward_model(member, tokenizer).to(model.device) for member in members]
+        size = config.per_device_batch_size
+        return _measured(Scorer(model, tokenizer, size, others=others), rows)
 
     conclude(
         run,
@@ -59,7 +76,54 @@ def main(arguments: list[str] | None = None) -> None:
         kind="reward",
         settle=settle,
         measure=measure,
+        members=members,
     )
+
+
+def _fitted(
+    run: Run, stop: StopSignal, base: Path, tokenizer: PreTrainedTokenizerBase, rows: Splits
+) -> tuple[RankingTrainer, Fitted]:
+    """A model trained by the run's seed: its head, its order of the comparisons."""
+    callback = RunCallback(run, stop, cast(RewardConfig, run.config).keep_checkpoints)
+    model = load_reward_model(base, tokenizer, seed=run.seed)
+    trainer = ranking_trainer(run, model, tokenizer, rows, callback)
+    return trainer, fit(run, trainer, callback)
+
+
+def _members(
+    run: Run,
+    stop: StopSignal,
+    fitted: Fitted,
+    base: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Splits,
+    settle: Callable[[Any], dict[str, Any]],
+) -> tuple[Fitted, list[Path]]:
+    """The folders of an ensemble's other models, trained from the next seeds (2310.02743).
+
+    Each has a folder of its own with its checkpoints, so that what is done stays done when the run
+    goes on after a stop or a kill. After a stop there are those that were finished.
+    """
+    made: list[Path] = []
+    for number in range(1, cast(RewardConfig, run.config).ensemble):
+        if fitted.stopped:
+            break
+        folder = run.folder / rundir.CACHE / f"{rundir.MEMBER}{number}"
+        if not (folder / rundir.MODEL).exists():
+            logger.info("member %s of the ensemble", number)
+            folder.mkdir(parents=True, exist_ok=True)
+            if run.first:
+                rundir.rewind(folder)
+            member = replace(run, folder=folder, seed=run.seed + number)
+            trainer, last = _fitted(member, stop, base, tokenizer, rows)
+            if last.stopped:
+                return replace(fitted, stopped=last.stopped), made
+            if run.first:
+                model = whole(trainer.accelerator.unwrap_model(trainer.model))
+                settle(model)
+                save_model(model, tokenizer, folder / rundir.MODEL)
+        made.append(folder / rundir.MODEL)
+    return fitted, made
 
 
 def ranking_trainer(
@@ -138,18 +202,20 @@ def _measured(scorer: Scorer, rows: Splits) -> Measured:
     metrics: dict[str, float] = {}
     for split in ("validation", "test"):
         held = rows.splits[split]
-        report = report_of(_scored(scorer, held)) if held else None
+        each = [_scored(scores, held) for scores in scorer.score_each(_candidates(held))]
+        report = report_of(mean_of(each)) if held else None
         if report:
+            report["ensemble"] = disagreement(each) if len(each) > 1 else None
             reports[split] = report
             metrics |= metrics_of(split, report)
     return Measured(metrics=metrics, extra={"report": reports})
 
 
-def _scored(scorer: Scorer, rows: list[dict[str, Any]]) -> list[Scored]:
-    scores = iter(scorer.score_ids(_candidates(rows)))
+def _scored(scores: list[float], rows: list[dict[str, Any]]) -> list[Scored]:
+    every = iter(scores)
     return [
         Scored(
-            scores=[next(scores) for _ in row["reply_ids"]],
+            scores=[next(every) for _ in row["reply_ids"]],
             ranks=row["ranks"],
             lengths=[len(ids) for ids in row["reply_ids"]],
             annotator=row["annotator"],

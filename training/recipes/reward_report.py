@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
+from statistics import fmean, pstdev
 from typing import Any
 
 from labeling.domain.agreement import Tally
@@ -179,6 +180,37 @@ def report_of(comparisons: Sequence[Scored]) -> dict[str, Any] | None:
     }
 
 
+def mean_of(members: Sequence[Sequence[Scored]]) -> list[Scored]:
+    """The comparisons with the mean of the members' scores."""
+    return [
+        replace(
+            same[0], scores=[fmean(told) for told in zip(*(m.scores for m in same), strict=True)]
+        )
+        for same in zip(*members, strict=True)
+    ]
+
+
+def disagreement(members: Sequence[Sequence[Scored]]) -> dict[str, Any]:
+    """How far an ensemble's members are from each other, and what each is worth alone.
+
+    `disputed` is the share of strict pairs that not all members put the same way, `deviation` the
+    mean over replies of the standard deviation of their scores (2310.02743).
+    """
+    each = [pairs_of(member) for member in members]
+    ways = [{pair.difference > 0 for pair in same} for same in zip(*each, strict=True)]
+    deviations = [
+        pstdev(told)
+        for same in zip(*members, strict=True)
+        for told in zip(*(member.scores for member in same), strict=True)
+    ]
+    return {
+        "members": len(members),
+        "accuracies": [accuracy(pairs)["accuracy"] for pairs in each],
+        "disputed": sum(len(way) > 1 for way in ways) / len(ways),
+        "deviation": fmean(deviations),
+    }
+
+
 def metrics_of(split: str, report: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of a report that stand among a run's metrics, under the split's name."""
     named = {
@@ -191,4 +223,6 @@ def metrics_of(split: str, report: Mapping[str, Any]) -> dict[str, float]:
         "length_correlation": report["length_correlation"]["model"],
         "length_correlation_people": report["length_correlation"]["people"],
     }
+    if report.get("ensemble"):
+        named["disputed"] = report["ensemble"]["disputed"]
     return {f"{split}_{name}": value for name, value in named.items() if value is not None}

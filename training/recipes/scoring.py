@@ -4,37 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from training.recipes.data import Encoder, Ids, Messages
-from training.recipes.loading import load_reward_model, load_tokenizer, need_template
+from training.recipes.loading import load_members, load_tokenizer, need_template
 
 
 class Scorer:
-    """A reward model that reads the score at the last token that is no padding."""
+    """A reward model that reads the score at the last token that is no padding.
+
+    With `others`, the further members of an ensemble, a score is the mean of theirs.
+    """
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int = 32
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        batch_size: int = 32,
+        *,
+        others: Sequence[PreTrainedModel] = (),
     ) -> None:
-        self._model: Any = model
-        self._model.train(False)
+        self._members: list[Any] = [model, *others]
+        for member in self._members:
+            member.train(False)
         self._pad = int(tokenizer.pad_token_id)
         self._batch_size = batch_size
         self.encoder = Encoder(tokenizer, int(model.config.max_position_embeddings))
 
-    @torch.no_grad()
     def score_ids(self, sequences: Sequence[Ids]) -> list[float]:
         """One score for each sequence of prompt and reply, in the order given."""
+        each = self.score_each(sequences)
+        return [fmean(scores) for scores in zip(*each, strict=True)]
+
+    def score_each(self, sequences: Sequence[Ids]) -> list[list[float]]:
+        """The scores of each member, each as `score_ids` gives them."""
+        return [self._scores(member, sequences) for member in self._members]
+
+    @torch.no_grad()
+    def _scores(self, model: Any, sequences: Sequence[Ids]) -> list[float]:
         order = sorted(range(len(sequences)), key=lambda index: len(sequences[index]))
         scores = [0.0] * len(sequences)
         for start in range(0, len(order), self._batch_size):
             picked = order[start : start + self._batch_size]
             ids, mask = pad_right([sequences[index] for index in picked], self._pad)
-            ids, mask = ids.to(self._model.device), mask.to(self._model.device)
-            found = self._model(input_ids=ids, attention_mask=mask).logits.float().squeeze(-1)
+            ids, mask = ids.to(model.device), mask.to(model.device)
+            found = model(input_ids=ids, attention_mask=mask).logits.float().squeeze(-1)
             for index, value in zip(picked, found.tolist(), strict=True):
                 scores[index] = value
         return scores
@@ -67,6 +85,8 @@ def score(
     """
     tokenizer = load_tokenizer(model)
     need_template(tokenizer, model)
-    network: Any = load_reward_model(model, tokenizer)
-    network.to(device="cuda" if torch.cuda.is_available() else "cpu")
-    return Scorer(network, tokenizer, batch_size).score(exchanges)
+    networks: list[Any] = load_members(model, tokenizer)
+    for network in networks:
+        network.to(device="cuda" if torch.cuda.is_available() else "cpu")
+    first, *others = networks
+    return Scorer(first, tokenizer, batch_size, others=others).score(exchanges)

@@ -34,6 +34,7 @@ class HeldOut:
     calibration_error: float
     length_model: float | None
     length_people: float | None
+    disputed: float | None
 
 
 def held_out_of(result: Mapping[str, Any]) -> list[HeldOut]:
@@ -78,6 +79,7 @@ def _held_out(split: str, report: Mapping[str, Any]) -> HeldOut:
         calibration_error=report["calibration"]["ece"],
         length_model=report["length_correlation"]["model"],
         length_people=report["length_correlation"]["people"],
+        disputed=(report.get("ensemble") or {}).get("disputed"),
     )
 
 

@@ -12,6 +12,7 @@ from tests.training.recipes.conftest import Chain, demonstrations, message, prep
 from training import rundir
 from training.recipes import reward
 from training.recipes.loading import load_reward_model, load_tokenizer
+from training.recipes.running import StopSignal
 from training.recipes.scoring import Scorer, score
 
 pytestmark = [
@@ -204,3 +205,62 @@ def test_reward_with_adapters_leaves_a_model_of_its_own(
     for name in ("score.weight", "model.layers.0.self_attn.q_proj.weight"):
         assert not torch.equal(fresh[name], made[name]), name
     assert torch.equal(fresh["model.norm.weight"], made["model.norm.weight"])
+
+
+def test_ensemble_scores_by_the_mean_of_models_of_the_next_seeds(
+    chain: Chain, tmp_path: Path, in_process: None
+) -> None:
+    """Member 1 of a run with seed 5 is, to the bit, the model of a run with seed 6."""
+    config, exchanges = {**LEARN, "ensemble": 3}, [("red cat", "dog " * n) for n in range(1, 6)]
+    folder = prepare(tmp_path / "all", "reward", rankings(), config, model=chain.model("sft"))
+    reward.main([str(folder)])
+    alone = []
+    for seed in (5, 6, 7):
+        single = prepare(
+            tmp_path / str(seed), "reward", rankings(), LEARN, model=chain.model("sft"), seed=seed
+        )
+        reward.main([str(single)])
+        alone.append(score(single / rundir.MODEL, exchanges))
+    together = score(folder / rundir.MODEL, exchanges)
+    assert together == [fmean(scores) for scores in zip(*alone, strict=True)]
+    assert alone[0] != alone[1] != alone[2]
+    result = rundir.read_result(folder)
+    assert result is not None
+    told = result["report"]["test"]["ensemble"]
+    assert told["members"] == len(told["accuracies"]) == 3
+    assert 0 <= told["disputed"] <= 1
+    assert told["deviation"] > 0
+    assert result["metrics"]["test_disputed"] == told["disputed"]
+    tokenizer = load_tokenizer(folder / rundir.MODEL)
+    (folder / rundir.MODEL / "member-1" / "model.safetensors").write_bytes(b"other")
+    assert rundir.weights_sha256(folder / rundir.MODEL) != result["model"]["sha256"]
+    assert load_reward_model(folder / rundir.MODEL, tokenizer) is not None
+
+
+def test_ensemble_that_was_stopped_goes_on_with_the_member_it_was_at(
+    chain: Chain, tmp_path: Path, in_process: None
+) -> None:
+    config = {**LEARN, "ensemble": 2, "checkpoint_steps": 1}
+    whole = prepare(tmp_path / "whole", "reward", rankings(), config, model=chain.model("sft"))
+    reward.main([str(whole)])
+    folder = prepare(tmp_path / "halves", "reward", rankings(), config, model=chain.model("sft"))
+    member = folder / rundir.CACHE / "member-1"
+
+    class Stopping(StopSignal):
+        def reason(self) -> str | None:
+            return "asked to stop" if (member / rundir.CHECKPOINTS).exists() else None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reward, "StopSignal", Stopping)
+        reward.main([str(folder)])
+    first = rundir.read_result(folder)
+    assert first is not None
+    assert first["status"] == "stopped"
+    assert not list((folder / rundir.MODEL).glob("member-*"))
+    rundir.rewind(folder)
+    reward.main([str(folder)])
+    found, expected = rundir.read_result(folder), rundir.read_result(whole)
+    assert found is not None
+    assert expected is not None
+    assert found["status"] == "succeeded"
+    assert found["model"]["sha256"] == expected["model"]["sha256"]

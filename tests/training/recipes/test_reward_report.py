@@ -11,8 +11,10 @@ from training.recipes.reward_report import (
     Scored,
     accuracy,
     calibration,
+    disagreement,
     length_correlation,
     log_loss,
+    mean_of,
     metrics_of,
     pairs_of,
     report_of,
@@ -136,6 +138,19 @@ def test_report_splits_by_gap_annotator_and_length() -> None:
     metrics = metrics_of("test", report)
     assert metrics["test_accuracy"] == 0.75
     assert set(metrics) >= {"test_accuracy_low", "test_ece", "test_length_correlation_people"}
+
+
+def test_disagreement_of_two_members_by_hand() -> None:
+    """They dispute the pair 0-1 alone, and their scores of its replies are 1 and 1 apart."""
+    first = [_scored([2.0, 1.0, 0.0], [0, 1, 2], [1, 1, 1])]
+    second = [_scored([1.0, 2.0, 0.0], [0, 1, 2], [1, 1, 1])]
+    assert mean_of([first, second])[0].scores == [1.5, 1.5, 0.0]
+    found = disagreement([first, second])
+    assert found["members"] == 2
+    assert found["accuracies"] == [1.0, pytest.approx(2 / 3)]
+    assert found["disputed"] == pytest.approx(1 / 3)
+    assert found["deviation"] == pytest.approx((0.5 + 0.5 + 0) / 3)
+    assert disagreement([first, first])["disputed"] == 0
 
 
 def test_no_pair_has_no_accuracy() -> None:

@@ -45,6 +45,7 @@ def test_run_page_shows_the_report_of_both_splits() -> None:
     project = make_project()
     run = make_run(project, recipe="reward")
     result = {"report": {"validation": report_of(ROWS), "test": report_of(ROWS[:1])}}
+    result["report"]["test"]["ensemble"] = {"members": 3, "disputed": 0.12}
     TrainingRun.objects.filter(pk=run.pk).update(state="succeeded", result=result)
     client = Client()
     client.force_login(owner_of(project))
@@ -54,6 +55,8 @@ def test_run_page_shows_the_report_of_both_splits() -> None:
     assert "The share of 4 pairs in 2 comparisons" in html
     assert "The share of 3 pairs in 1 comparison " in html
     assert html.count("Calibration error") == 2
+    assert html.count("Pairs its members dispute") == 1
+    assert ">12 %</dd>" in html
     assert 'aria-label="95 % interval: ' in html
     assert "How often it is right, by how sure it is" in html
     assert "None" not in html
