@@ -15,6 +15,7 @@ from training.configs import TrainingConfig
 from training.recipes.callbacks import RunCallback, measures
 from training.recipes.data import Splits
 from training.recipes.loading import save_model, whole
+from training.recipes.ranks import tell, watched
 from training.recipes.running import Run, logger, write_result
 
 
@@ -96,6 +97,7 @@ def _schedule(config: TrainingConfig) -> dict[str, Any]:
 def fit(run: Run, trainer: Any, callback: RunCallback) -> Fitted:
     """Train from the newest whole checkpoint, or from the start, to the end or a wish to stop."""
     callback.trainer = trainer
+    drawn = watched(run, trainer)
     checkpoint = rundir.newest_checkpoint(run.folder)
     if checkpoint is None:
         trainer.train()
@@ -108,6 +110,8 @@ def fit(run: Run, trainer: Any, callback: RunCallback) -> Fitted:
         logger.info("going on from step %s", checkpoint.step)
         trainer._total_train_tokens = checkpoint.state["tokens"]
         trainer.train(resume_from_checkpoint=str(checkpoint.path))
+    if drawn is not None:
+        tell(run, trainer, drawn)
     state = trainer.state
     return Fitted(
         steps=state.global_step,

@@ -33,9 +33,11 @@ def test_two_processes_take_the_steps_of_one(lora_r: int, chain: Chain, tmp_path
     weights = [load_file(folder / rundir.MODEL / "model.safetensors") for folder in runs]
     for name, value in weights[0].items():
         assert torch.allclose(value, weights[1][name], atol=2e-4), name
-    result = rundir.read_result(runs[1])
-    assert result is not None
-    assert result["processes"] == 2
+    ranks = [rundir.read_json(runs[1] / rundir.RANKS / f"rank-{rank}.json") for rank in (0, 1)]
+    assert [(said["rank"], said["world"]) for said in ranks] == [(0, 2), (1, 2)]
+    assert ranks[0]["data"] != ranks[1]["data"]
+    assert ranks[0]["weights"] == ranks[1]["weights"]
+    assert not (runs[0] / rundir.RANKS).exists()
 
 
 def _metrics(folder: Path) -> list[dict[str, float]]:
