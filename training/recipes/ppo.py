@@ -25,6 +25,7 @@ from training.recipes.loading import need_template, save_model
 from training.recipes.ppo_state import load_checkpoint, save_checkpoint
 from training.recipes.ppo_trainer import Clock, PPOTrainer, Table, mean_kl
 from training.recipes.rollouts import CachedRoller, Roller, end_marks
+from training.recipes.rollouts_vllm import VLLMRoller
 from training.recipes.running import (
     Run,
     StopSignal,
@@ -57,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
         config,
         seed=run.seed,
         actors=actors,
-        roller=roller_for(config, actors, accelerator),
+        roller=roller_for(run, actors, accelerator, encoder.max_length),
         material=material,
         accelerator=accelerator,
         suffix=suffix_of(encoder, actors),
@@ -86,8 +87,19 @@ def suffix_of(encoder: Encoder, actors: Actors) -> Ids:
     return ids[ends[-1] + 1 :] if ends else []
 
 
-def roller_for(config: PPOConfig, actors: Actors, accelerator: Accelerator) -> Roller:
+def roller_for(run: Run, actors: Actors, accelerator: Accelerator, max_length: int) -> Roller:
     """What draws the replies."""
+    config = cast(PPOConfig, run.config)
+    if config.generator == "vllm":
+        return VLLMRoller(
+            actors.policy,
+            needed_model(run),
+            temperature=config.temperature,
+            max_new_tokens=config.max_new_tokens,
+            max_length=max_length,
+            batch_size=config.rollout_batch_size,
+            processes=accelerator.num_processes,
+        )
     return CachedRoller(
         actors.policy,
         actors.tokenizer,
