@@ -21,9 +21,10 @@ from training.configs import PPOConfig
 from training.recipes.actors import Actors, trained
 from training.recipes.data import Encoder, Ids
 from training.recipes.episodes import Episode, Material, read_material
+from training.recipes.experience import Collector, Table, mean_kl
 from training.recipes.loading import need_template, save_model
 from training.recipes.ppo_state import load_checkpoint, save_checkpoint
-from training.recipes.ppo_trainer import Clock, PPOTrainer, Table, mean_kl
+from training.recipes.ppo_trainer import Clock, PPOTrainer
 from training.recipes.rollouts import CachedRoller, Roller, end_marks
 from training.recipes.rollouts_vllm import VLLMRoller
 from training.recipes.running import (
@@ -54,7 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
     encoder = Encoder(actors.tokenizer, longest(config, actors))
     material = read_material(run.folder, encoder, config)
     logger.info("data: %s", material.report())
-    trainer = PPOTrainer(
+    collector = Collector(
         config,
         seed=run.seed,
         actors=actors,
@@ -63,6 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
         accelerator=accelerator,
         suffix=suffix_of(encoder, actors),
     )
+    trainer = PPOTrainer(collector, seed=run.seed, texts=material.texts, accelerator=accelerator)
     if load_checkpoint(run, trainer):
         logger.info("going on from step %s", trainer.step)
     share_weights(actors, accelerator)
@@ -131,8 +133,8 @@ def train(
     reason = None
     while trainer.step < config.steps:
         clock = Clock()
-        episodes, first = trainer.collect()
-        table = trainer.table(episodes)
+        episodes, first = trainer.collector.collect(trainer.step)
+        table = trainer.collector.table(episodes, trainer.controller.beta)
         drawing = clock.lap()
         reason = agreed(stop.reason(), accelerator)
         if reason:
@@ -209,7 +211,7 @@ def conclude(
         logger.info("stopped at step %s: %s", trainer.step, reason)
     policy, critic = trainer.actors.policy, trainer.actors.critic
     weights = weights_sha256(policy, critic)
-    write_rank(run, data=trainer.drawn.hexdigest(), weights=weights)
+    write_rank(run, data=trainer.collector.drawn.hexdigest(), weights=weights)
     if trainer.average is not None:
         with torch.no_grad():
             for name, weight in trained(policy).items():

@@ -1,68 +1,27 @@
-"""One step of PPO: draw replies, judge them, learn from them; and all that a checkpoint keeps.
+"""One step of PPO: learn from episodes that were drawn and judged; and what a checkpoint keeps.
 
-Each process draws and judges its share of a step's episodes; then all processes know all of them,
-and every draw of order comes from the run's seed and the step's number alone. So any number of
-processes takes the same steps, and a run that goes on takes those that the other one would have.
+All processes know all episodes, and every draw of order comes from the run's seed and the step's
+number alone. So any number of processes takes the same steps, and a run that goes on takes those
+that the other one would have.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
-from torch.nn.utils.rnn import pad_sequence
 
 from training.configs import PPOConfig
-from training.recipes.actors import (
-    Actors,
-    Batch,
-    collate,
-    log_probabilities,
-    trained,
-    values_of,
-)
+from training.recipes.actors import Batch, collate, log_probabilities, trained, values_of
 from training.recipes.callbacks import Diverged
 from training.recipes.data import Ids
-from training.recipes.episodes import Episode, Material, Minibatch, begin, cut, endless
-from training.recipes.returns import (
-    KLController,
-    explained_variance,
-    gae,
-    judged_without_end,
-    kl_terms,
-    policy_loss,
-    token_rewards,
-    value_loss,
-    whiten,
-)
-from training.recipes.rollouts import Roller, end_marks, stream_seed
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """A step's episodes as tensors: `scores` and `raw` (episodes,), the others (episodes, tokens).
-
-    `raw` are the reward model's scores, `scores` those by the rule for replies without an end.
-    """
-
-    mask: torch.Tensor
-    logprobs: torch.Tensor
-    entropy: torch.Tensor
-    values: torch.Tensor
-    k1: torch.Tensor
-    k3: torch.Tensor
-    raw: torch.Tensor
-    scores: torch.Tensor
-    advantages: torch.Tensor
-    returns: torch.Tensor
+from training.recipes.episodes import Episode, Minibatch, endless
+from training.recipes.experience import Collector, Table, mean_kl
+from training.recipes.returns import KLController, explained_variance, policy_loss, value_loss
 
 
 class PPOTrainer:
@@ -74,29 +33,23 @@ class PPOTrainer:
 
     def __init__(
         self,
-        config: PPOConfig,
+        collector: Collector,
         *,
         seed: int,
-        actors: Actors,
-        roller: Roller,
-        material: Material,
+        texts: Sequence[tuple[Ids, Ids]],
         accelerator: Accelerator,
-        suffix: Ids,
     ) -> None:
-        self.config = config
-        self.actors = actors
+        self.collector = collector
+        self.config = config = collector.config
+        self.actors = actors = collector.actors
         self.controller = KLController(
             config.beta, target=config.kl_target, horizon=config.kl_horizon
         )
         self.step = self.updates = self.texts_read = 0
-        self.drawn = hashlib.sha256()
         self._seed = seed
-        self._roller = roller
-        self._material = material
+        self._texts = texts
         self._accelerator = accelerator
-        self._suffix = suffix
         self._pad = int(actors.tokenizer.pad_token_id)
-        self._ends = frozenset(end_marks(actors.policy))
         value_rate = config.value_learning_rate or config.learning_rate
         self.optimizers = {
             "policy": _optimizer(actors.policy, config, config.learning_rate),
@@ -107,122 +60,6 @@ class PPOTrainer:
         if config.ema_decay:
             weights = trained(actors.policy)
             self.average = {name: weight.detach().clone() for name, weight in weights.items()}
-
-    # --- episodes ------------------------------------------------------------------------------
-
-    def collect(self) -> tuple[list[Episode], list[Minibatch]]:
-        """A step's episodes, drawn and judged, and the first pass over them.
-
-        The old log-probabilities are those of the training forward on the very batches of the
-        first pass, so that its first ratios are 1 to the bit.
-        """
-        self.actors.rest()
-        episodes = begin(self._material, self.step, self.config.batch_size, self._seed)
-        self._roll(episodes)
-        first = self._pass(episodes, 0)
-        own = [part for minibatch in first for part in minibatch[self._accelerator.process_index]]
-        self._judge(episodes, own)
-        return episodes, first
-
-    def _roll(self, episodes: list[Episode]) -> None:
-        order = sorted(range(len(episodes)), key=lambda at: (len(episodes[at].prompt), at))
-        own = order[self._accelerator.process_index :: self._accelerator.num_processes]
-        prompts = [episodes[at].prompt for at in own]
-        seeds = [stream_seed(self._seed, "episode", episodes[at].number) for at in own]
-        replies = self._roller.roll(prompts, seeds)
-        self.drawn.update(repr([(episodes[at].number, episodes[at].prompt) for at in own]).encode())
-        for at, reply in gather_object(list(zip(own, replies, strict=True))):
-            episodes[at].reply = reply
-            episodes[at].ended = reply[-1] in self._ends
-
-    def _pass(self, episodes: Sequence[Episode], epoch: int) -> list[Minibatch]:
-        return cut(
-            [episode.length for episode in episodes],
-            minibatches=self.config.minibatches,
-            processes=self._accelerator.num_processes,
-            size=self.config.per_device_batch_size,
-            words=(self._seed, "pass", self.step, epoch),
-        )
-
-    @torch.no_grad()
-    def _judge(self, episodes: list[Episode], parts: Sequence[Sequence[int]]) -> None:
-        """Let the four models speak of this process's parts, and share it with the others."""
-        said: list[tuple[int, dict[str, torch.Tensor]]] = []
-        for part in parts:
-            batch = self._batch(episodes, part)
-            with self._accelerator.autocast():
-                logprobs, entropy = self._log_probabilities(self.actors.policy, batch)
-                with self.actors.as_reference() as model:
-                    reference, _ = self._log_probabilities(model, batch)
-                values = values_of(self.actors.critic, batch)
-            found = {"logprobs": logprobs, "reference": reference}
-            found |= {"values": values, "entropy": entropy}
-            cpu = {name: tensor.cpu() for name, tensor in found.items()}
-            for row, at in enumerate(part):
-                length = len(episodes[at].reply)
-                said.append((at, {name: value[row, :length] for name, value in cpu.items()}))
-        places = [at for part in parts for at in part]
-        with self._accelerator.autocast():
-            scores = self.actors.score([self._whole(episodes[at]) for at in places])
-        for at, tensors in gather_object(said):
-            for name, tensor in tensors.items():
-                setattr(episodes[at], name, tensor)
-        for at, score in gather_object(list(zip(places, scores, strict=True))):
-            episodes[at].score = score
-
-    def _whole(self, episode: Episode) -> Ids:
-        """What the reward model reads: a complete reply ends as the template ends one."""
-        return episode.prompt + episode.reply + (self._suffix if episode.ended else [])
-
-    def _batch(self, episodes: Sequence[Episode], part: Sequence[int]) -> Batch:
-        prompts = [episodes[at].prompt for at in part]
-        replies = [episodes[at].reply for at in part]
-        return collate(prompts, replies, self._pad, self._accelerator.device)
-
-    def _log_probabilities(self, model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        return log_probabilities(model, batch, self.config.temperature)
-
-    def table(self, episodes: Sequence[Episode]) -> Table:
-        """All episodes as tensors, with rewards, advantages and returns."""
-        config, device = self.config, self._accelerator.device
-
-        def column(name: str) -> torch.Tensor:
-            rows = [getattr(episode, name) for episode in episodes]
-            return pad_sequence(rows, batch_first=True).to(device)
-
-        ones = [torch.ones(len(episode.reply)) for episode in episodes]
-        mask = pad_sequence(ones, batch_first=True).to(device)
-        logprobs, values = column("logprobs"), column("values")
-        k1, k3 = kl_terms(logprobs, column("reference"), mask)
-        raw = torch.tensor([episode.score for episode in episodes], device=device)
-        ended = torch.tensor([episode.ended for episode in episodes], device=device)
-        scores = judged_without_end(
-            raw,
-            ended,
-            rule=config.missing_eos,
-            score=config.missing_eos_score,
-            penalty=config.missing_eos_penalty,
-        )
-        rewards = token_rewards(scores, k1, mask, beta=self.controller.beta)
-        if config.whiten_rewards:
-            rewards = whiten(rewards, mask, shift_mean=False)
-        advantages, returns = gae(
-            rewards, values, mask, discount=config.discount, lam=config.gae_lambda
-        )
-        return Table(
-            mask=mask,
-            logprobs=logprobs,
-            entropy=column("entropy"),
-            values=values,
-            k1=k1,
-            k3=k3,
-            raw=raw,
-            scores=scores,
-            advantages=whiten(advantages, mask),
-            returns=returns,
-        )
-
-    # --- learning ------------------------------------------------------------------------------
 
     def learn(
         self, episodes: Sequence[Episode], table: Table, first: list[Minibatch]
@@ -236,7 +73,7 @@ class PPOTrainer:
         history: list[dict[str, float]] = []
         before = self.updates
         for epoch in range(self.config.inner_epochs):
-            passes = self._pass(episodes, epoch) if epoch else first
+            passes = self.collector.cut(episodes, self.step, epoch) if epoch else first
             if not all(self._update(episodes, table, one, history) for one in passes):
                 break
         self._move_average()
@@ -259,7 +96,7 @@ class PPOTrainer:
         total = float(table.mask[every].sum())
         said: dict[str, torch.Tensor | float] = defaultdict(float)
         for part in minibatch[self._accelerator.process_index]:
-            self._backward(self._batch(episodes, part), table, part, total, said)
+            self._backward(self.collector.batch(episodes, part), table, part, total, said)
         if config.ptx_coefficient:
             said["loss/ptx_avg"] = self._remember(len(every) * config.ptx_ratio)
         values = self._summed(said)
@@ -297,7 +134,7 @@ class PPOTrainer:
             for tensor in (table.logprobs, table.advantages, table.returns, table.values)
         )
         with self._accelerator.autocast():
-            logprobs, _ = self._log_probabilities(self.actors.policy, batch)
+            logprobs, _ = log_probabilities(self.actors.policy, batch, config.temperature)
         policy = policy_loss(logprobs, old, advantages, batch.real, clip=config.clip, total=total)
         self._accelerator.backward(policy.loss)
         with self._accelerator.autocast():
@@ -324,7 +161,7 @@ class PPOTrainer:
         leaves open what its expectation counts). Returns this process's part of the loss.
         """
         config, world = self.config, self._accelerator.num_processes
-        texts = self._material.texts
+        texts = self._texts
         picked = [
             texts[at] for at in endless(len(texts), self.texts_read, count, self._seed, "texts")
         ]
@@ -383,8 +220,6 @@ class PPOTrainer:
         for name, mean in (self.average or {}).items():
             mean.lerp_(trained(self.actors.policy)[name], 1 - self.config.ema_decay)
 
-    # --- the whole step ------------------------------------------------------------------------
-
     def finish(self, table: Table) -> None:
         """Count the step, and let the controller see its KL."""
         self.controller.update(mean_kl(table), self.config.batch_size)
@@ -422,11 +257,6 @@ def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
         for name, value in row.items():
             found[name].append(value)
     return {name: sum(values) / len(values) for name, values in found.items()}
-
-
-def mean_kl(table: Table) -> float:
-    """The mean over episodes of k1 summed over tokens, in nats."""
-    return float(table.k1.sum(1).mean())
 
 
 def rate_factor(config: PPOConfig, step: int) -> float:
