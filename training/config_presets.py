@@ -173,6 +173,7 @@ PRESETS: dict[str, dict[str, dict[str, Value]]] = {
             "temperature": 0.7,
             "total_episodes": 100_000,
             "batch_size": 512,
+            "checkpoint_steps": 10,
         },
         # Learning to summarize (2009.01325, B.1, 1.3B): 1.5e-5 linear, 4 passes, lambda 0.95,
         # batch 512, beta 0.05.
@@ -182,6 +183,7 @@ PRESETS: dict[str, dict[str, dict[str, Value]]] = {
             "temperature": 0.7,
             "total_episodes": 1_000_000,
             "batch_size": 512,
+            "checkpoint_steps": 10,
         },
         # InstructGPT (2203.02155, C.4): 256k episodes in batches of 512 and minibatches of 64, one
         # pass, beta 0.02, gamma 27.8 on 8 texts an episode, weights averaged with 0.992, constant
@@ -195,6 +197,7 @@ PRESETS: dict[str, dict[str, dict[str, Value]]] = {
             "adam_beta2": 0.95,
             "total_episodes": 256_000,
             "batch_size": 512,
+            "checkpoint_steps": 10,
             "minibatches": 8,
             "inner_epochs": 1,
             "beta": 0.02,

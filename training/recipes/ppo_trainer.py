@@ -229,8 +229,9 @@ class PPOTrainer:
         """What a step's episodes say, under the names that TRL's trainer made known."""
         without = sum(not episode.ended for episode in episodes)
         count, tokens = len(episodes), table.mask.sum()
-        beta = self.controller.beta
-        kl = mean_kl(table)
+        beta, kl = self.controller.beta, mean_kl(table)
+        # Where complete replies score below the constant, it pays not to end.
+        low = [one.score < self.config.missing_eos_score for one in episodes if one.ended]
         critic = explained_variance(table.values, table.returns, table.mask)
         return {
             "objective/kl": kl,
@@ -244,6 +245,7 @@ class PPOTrainer:
             "policy/entropy_avg": float(table.entropy.sum() / tokens),
             "val/num_eos_tokens": count - without,
             "val/share_without_eos": without / count,
+            "val/share_below_missing_eos": sum(low) / max(len(low), 1),
             "val/length": float(tokens) / count,
             "val/explained_variance": float(critic),
             "episode": (self.step + 1) * self.config.batch_size,

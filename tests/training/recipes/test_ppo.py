@@ -145,6 +145,14 @@ def test_reply_without_an_end_gets_the_constant(chain: Chain, tmp_path: Path) ->
     row = values_of(_run(tmp_path, chain, config))[0]
     assert row["val/share_without_eos"] > 0.9
     assert row["objective/scores"] < -6.0 < row["objective/raw_scores"]
+    assert row["val/share_below_missing_eos"] == 0.0
+
+
+def test_it_is_told_how_many_complete_replies_score_below_the_constant(
+    chain: Chain, tmp_path: Path
+) -> None:
+    row = values_of(_run(tmp_path, chain, {"missing_eos_score": 50.0, "total_episodes": 32}))[0]
+    assert row["val/share_below_missing_eos"] == 1.0
 
 
 def test_run_ends_early_where_the_kl_is_too_large(chain: Chain, tmp_path: Path) -> None:
