@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := config labeling training tests bench manage.py
 ARGS ?=
+WORKERS ?= 2
 TORCH_INDEX ?=
 PIP_ARGS ?=
 
@@ -38,7 +39,7 @@ admin: $(RUNTIME) ## Make a site admin's account, asking name and password; `mak
 	@$(BIN)/python manage.py createsuperuser
 
 test: $(DEVELOPMENT) ## Run the tests but for the slow ones (ARGS="-k name" goes to pytest)
-	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile $(ARGS)
 
 test-slow: $(DEVELOPMENT) ## Run the long fault and method matrices
 	@$(BIN)/python -m pytest -m slow $(ARGS)

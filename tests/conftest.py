@@ -42,6 +42,13 @@ django_settings.STATIC_ROOT.mkdir()
 pytest_plugins = ["tests.browser", "tests.stack"]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let each worker of `-n` make a folder and a server of its own: it inherits none of ours."""
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        for name in ("PREFLOOP_VAR", "DJANGO_SETTINGS_MODULE"):
+            os.environ.pop(name, None)
+
+
 @pytest.fixture(scope="session")
 def embedded_server() -> Iterator[None]:
     """Run the throw-away PostgreSQL of this session, or nothing where DATABASE_URL names one."""

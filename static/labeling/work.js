@@ -139,13 +139,17 @@ export const outbox = {
   has: (uid) => outbox.all().some((item) => item.uid === uid),
 };
 
-let [delivering, tries, timer] = [false, 0, null];
+let [delivering, tries, timer] = [null, 0, null];
 
 /* Send what waits. `behind()` names the assignment on the screen; `told` hears what became of it:
-   taken(item, html), refused(item, status, html), held(status or null where nobody answered). */
-export async function deliver(behind, told) {
-  if (delivering) return;
-  delivering = true;
+   taken(item, html), refused(item, status, html), held(status or null where nobody answered).
+   Asked again while it is at it, it ends with what is under way. */
+export function deliver(behind, told) {
+  delivering ??= deliverAll(behind, told).finally(() => (delivering = null));
+  return delivering;
+}
+
+async function deliverAll(behind, told) {
   clearTimeout(timer);
   try {
     for (let item; (item = outbox.all()[0]); tries = 0) {
@@ -165,8 +169,6 @@ export async function deliver(behind, told) {
   } catch {
     told.held(null);
     again(behind, told);
-  } finally {
-    delivering = false;
   }
 }
 

@@ -112,7 +112,7 @@ def watch_live(page: Page) -> None:
     steps.wait_for_success(page)
     assert progress.get_attribute("value") == progress.get_attribute("max")
     # Three pairs were tied; what was too long for the model is told there as well.
-    expect(page.locator("#run-status dt:text-is('Rows') + dd")).to_contain_text("tied pairs 3")
+    expect(page.locator("#run-status dt:text-is('Left out') + dd")).to_contain_text("tie 3")
     assert page.evaluate("window.neverReloaded"), "the page was loaded anew"
 
 

@@ -126,7 +126,7 @@ def test_pace_note_suggests_a_break_after_an_hour_in_any_project(
     cache.clear()
     with django_assert_num_queries(2):
         note = pace_note(person, project)
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         assert pace_note(person, project) == note
     assert (note.done_today, note.left_open, note.minutes_since_break) == (1, 2, 60)
     assert note.break_due
