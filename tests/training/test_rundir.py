@@ -213,3 +213,19 @@ def test_lock_is_held_by_whoever_inherits_it(tmp_path: Path) -> None:
             rundir.lock(tmp_path)
         child.kill()
     os.close(rundir.lock(tmp_path))
+
+
+def test_replies_kept_to_be_read_are_cut_back_with_the_metrics(tmp_path: Path) -> None:
+    rundir.append_rollouts(tmp_path, [{"step": step, "text": f"é{step}"} for step in (1, 2, 3)])
+    with (tmp_path / rundir.ROLLOUTS).open("a") as file:
+        file.write('{"step": 3, "te')  # torn by a crash
+    assert [row["step"] for row in rundir.read_rollouts(tmp_path, 2)] == [2, 3]
+    path = rundir.checkpoint_path(tmp_path, 2)
+    path.mkdir(parents=True)
+    rundir.mark_complete(path, {"step": 2, "total": 3})
+    assert rundir.rewind(tmp_path) == 2
+    assert rundir.read_rollouts(tmp_path, 9) == [
+        {"step": 1, "text": "é1"},
+        {"step": 2, "text": "é2"},
+    ]
+    assert rundir.read_rollouts(tmp_path / "empty", 9) == []
