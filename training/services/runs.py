@@ -68,19 +68,13 @@ def create_run(
     reward model, and prompts: the project's active ones of the split train, chosen now by tags,
     count and seed. Raises InvalidInput, with errors by field.
     """
-    if recipe not in INPUTS:
-        text = _("There is no training recipe {recipe}: use one of {known}.").format(
-            recipe=repr(recipe), known=", ".join(INPUTS)
-        )
-        raise InvalidInput(text, errors={"recipe": [text]})
+    _known(recipe)
     resolved = resolve_config(recipe=recipe, config=config, preset_name=preset_name)
     name = name.strip() or _default_name(recipe, base_model)
     selection = {"tags": [*tags], "exclude_tags": [*exclude_tags], "limit": limit, "seed": seed}
     errors = _snapshot_errors(project, recipe, snapshot, resolved)
-    errors |= reward_errors(project=project, recipe=recipe, model=reward_model)
-    errors |= selection_errors(recipe=recipe, selection=selection)
-    errors |= _base_errors(project, recipe, base_model, wanted=needs_base(resolved))
-    errors |= _plain_errors(name, seed)
+    errors |= _model_errors(project, recipe, base_model, reward_model, resolved)
+    errors |= selection_errors(recipe=recipe, selection=selection) | _plain_errors(name, seed)
     if errors:
         raise InvalidInput(_("The run can't be started like this."), errors=errors)
     run = TrainingRun.objects.create(
@@ -98,6 +92,26 @@ def create_run(
         choose_prompts(run=run, selection=selection)
     audit.record(actor=actor, project=project, verb="run.create", obj=run, data={"recipe": recipe})
     return run
+
+
+def _known(recipe: str) -> None:
+    """Raise InvalidInput for a recipe that trains nothing."""
+    if recipe not in INPUTS:
+        text = _("There is no training recipe {recipe}: use one of {known}.").format(
+            recipe=repr(recipe), known=", ".join(INPUTS)
+        )
+        raise InvalidInput(text, errors={"recipe": [text]})
+
+
+def _model_errors(
+    project: Project,
+    recipe: str,
+    base: ModelVersion | None,
+    reward: ModelVersion | None,
+    config: Mapping[str, Any],
+) -> dict[str, list[str]]:
+    errors = _base_errors(project, recipe, base, wanted=needs_base(config))
+    return errors | reward_errors(project=project, recipe=recipe, model=reward)
 
 
 def _default_name(recipe: str, base_model: ModelVersion | None) -> str:
