@@ -44,8 +44,9 @@ def test_a_result_without_a_report_tells_nothing() -> None:
 def test_run_page_shows_the_report_of_both_splits() -> None:
     project = make_project()
     run = make_run(project, recipe="reward")
-    result = {"report": {"validation": report_of(ROWS), "test": report_of(ROWS[:1])}}
-    result["report"]["test"]["ensemble"] = {"members": 3, "disputed": 0.12}
+    ensemble = {"ensemble": {"members": 3, "disputed": 0.12}}
+    test = (report_of(ROWS[:1]) or {}) | ensemble
+    result = {"report": {"validation": report_of(ROWS), "test": test}}
     TrainingRun.objects.filter(pk=run.pk).update(state="succeeded", result=result)
     client = Client()
     client.force_login(owner_of(project))
