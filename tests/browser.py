@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.server_gate import Gate
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Route
 
@@ -70,6 +72,22 @@ def _only_loopback(route: "Route") -> None:
         route.continue_()
     else:
         route.abort()
+
+
+@pytest.fixture(autouse=True)
+def server_gate(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Shut the test's own server before its tables are emptied.
+
+    A page sends its last words when it closes, and they arrive when they like: a request that
+    reads a table while it is emptied is a deadlock.
+    """
+    if "live_server" not in request.fixturenames:
+        yield
+        return
+    request.getfixturevalue("transactional_db")  # first, so that it is emptied after the yield
+    gate = Gate.before(request.getfixturevalue("live_server"))
+    yield
+    gate.shut()
 
 
 @pytest.fixture
