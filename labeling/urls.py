@@ -17,6 +17,7 @@ from labeling.views import (
     revisions,
     site_accounts,
     snapshots,
+    strength,
     writing,
 )
 
@@ -70,6 +71,7 @@ urlpatterns = [
     path(f"{_PROJECT}write/<uuid:uid>/", writing.write_correct, name="write_correct"),
     path(f"{_PROJECT}me/", quality.own_work, name="own_work"),
     path(f"{_PROJECT}quality/", quality.quality, name="quality"),
+    path(f"{_PROJECT}quality/models/", strength.strength, name="strength"),
     path(f"{_PROJECT}comparisons/<uuid:uid>/gold/", gold.gold_set, name="gold_set"),
     path(
         f"{_PROJECT}comparisons/<uuid:uid>/gold/withdraw/", gold.gold_withdraw, name="gold_withdraw"

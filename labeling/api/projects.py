@@ -1,15 +1,16 @@
 """Projects, their members, guidelines and progress."""
 
 from django.urls import reverse
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.api.base import ApiView, PagedView, answers
-from labeling.api.quality_serializers import QualitySerializer
+from labeling.api.quality_serializers import ModelTableSerializer, QualitySerializer
 from labeling.api.serializers import (
     GuidelineInput,
     GuidelineSerializer,
+    JudgesFilter,
     MemberInput,
     MemberSerializer,
     OwnProjectSerializer,
@@ -23,6 +24,7 @@ from labeling.permissions import may, require, role_in
 from labeling.selectors.progress import own_pace, pace_note, project_progress
 from labeling.selectors.projects import member_rows, own_projects
 from labeling.selectors.quality import own_agreement, project_quality
+from labeling.selectors.strength import JUDGES, model_table
 from labeling.services.projects import (
     create_project,
     publish_guideline,
@@ -114,6 +116,22 @@ class QualityView(ApiView):
         project = self.project(slug, "quality.view")
         names = may(self.actor, "project.configure", project)
         return Response(QualitySerializer(project_quality(project, names=names)).data)
+
+
+class StrengthView(ApiView):
+    """Which of a project's models are preferred."""
+
+    @extend_schema(
+        operation_id="strengths_read",
+        parameters=[OpenApiParameter("judges", str, enum=list(JUDGES), default="people")],
+        responses=answers(ModelTableSerializer),
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        """Read the models' Bradley-Terry strengths, by people, AI judges or imported sources."""
+        project = self.project(slug, "quality.view")
+        asked = JudgesFilter(data=request.query_params.dict())
+        asked.is_valid(raise_exception=True)
+        return Response(ModelTableSerializer(model_table(project, **asked.validated_data)).data)
 
 
 class GuidelineListView(PagedView):

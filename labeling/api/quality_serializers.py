@@ -48,6 +48,34 @@ class AnnotatorQualitySerializer(serializers.Serializer[Any]):
     first_shown = FirstShownSerializer(allow_null=True)
 
 
+class StrengthSerializer(serializers.Serializer[Any]):
+    """A strength in logits from its group's mean, with its 95 % interval."""
+
+    value = serializers.FloatField()
+    low = serializers.FloatField()
+    high = serializers.FloatField()
+
+
+class ModelStrengthSerializer(serializers.Serializer[Any]):
+    """One model, its pairs with others, and how strong they show it to be."""
+
+    name = serializers.CharField()
+    comparisons = serializers.IntegerField()
+    pairs = serializers.IntegerField()
+    won = serializers.FloatField()
+    plain = StrengthSerializer()
+    at_equal_length = StrengthSerializer()
+
+
+class ModelTableSerializer(serializers.Serializer[Any]):
+    """A project's models in groups that were compared with each other, the best first."""
+
+    judgements = serializers.IntegerField()
+    is_all = serializers.BooleanField()
+    groups = serializers.ListField(child=ModelStrengthSerializer(many=True))
+    left_out = serializers.IntegerField()
+
+
 class QualitySerializer(serializers.Serializer[Any]):
     """How a project's annotators work, from its newest judgements.
 

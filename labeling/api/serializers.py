@@ -22,6 +22,7 @@ from labeling.models import (
 from labeling.models.projects import MAX_CANDIDATES
 from labeling.models.prompts import State
 from labeling.selectors.queue import Asked
+from labeling.selectors.strength import JUDGES
 from labeling.services.projects import SETTINGS
 
 
@@ -223,6 +224,12 @@ class PromptFilter(InputSerializer):
     flagged = serializers.BooleanField(required=False, default=False)
     page = serializers.CharField(required=False)
     page_size = serializers.CharField(required=False)
+
+
+class JudgesFilter(InputSerializer):
+    """Whose judgements count."""
+
+    judges = serializers.ChoiceField(required=False, default="people", choices=tuple(JUDGES))
 
 
 class RowsInput(InputSerializer):

@@ -13,6 +13,7 @@ urlpatterns = [
     path("projects/<slug:slug>/", projects.ProjectView.as_view(), name="project"),
     path("projects/<slug:slug>/progress/", projects.ProgressView.as_view(), name="progress"),
     path("projects/<slug:slug>/quality/", projects.QualityView.as_view(), name="quality"),
+    path("projects/<slug:slug>/quality/models/", projects.StrengthView.as_view(), name="strength"),
     path(
         "projects/<slug:slug>/guidelines/", projects.GuidelineListView.as_view(), name="guidelines"
     ),

@@ -188,6 +188,17 @@ def gold_score(messages: Sequence[Message], reply: str) -> float:
     return (_weighed(messages, reply) - BAD_MEAN) / (GOOD_MEAN - BAD_MEAN)
 
 
+@cache
+def _world() -> frozenset[str]:
+    return frozenset(json.dumps(prompt.messages) for prompt in prompts())
+
+
+def has_gold(messages: Sequence[Message]) -> bool:
+    """Return whether the score is meant for this conversation: one of the world's own prompts."""
+    plain = [{"role": one["role"], "content": one["content"]} for one in messages]
+    return json.dumps(plain) in _world()
+
+
 def tiers_of(scores: Sequence[float]) -> Tiers:
     """Return the order of scores as tiers of positions, best first.
 

@@ -16,7 +16,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import combinations
-from math import sqrt
+from math import comb, sqrt
 from operator import eq
 from typing import Any, Final
 
@@ -241,3 +241,20 @@ def agreement_of(
     for labels in comparisons:
         found.add(labels, judges)
     return found
+
+
+def strict_agreement(rankings: Sequence[Labels]) -> tuple[int, int]:
+    """Return how many of the pairs that two rankings both order they order alike, and how many.
+
+    Counted over all twos of the rankings of one comparison; a pair that either of them ties is
+    left out.
+
+    >>> strict_agreement([(1, 1, 0), (1, -1, 1)])
+    (1, 2)
+    """
+    alike = both = 0
+    for column in zip(*rankings, strict=True):
+        better, worse = column.count(1), column.count(-1)
+        alike += comb(better, 2) + comb(worse, 2)
+        both += comb(better + worse, 2)
+    return alike, both

@@ -128,7 +128,6 @@ class Assignment(models.Model):
         FlagSet, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     skip_reason = models.CharField(max_length=500, blank=True)
-    draft = models.JSONField(null=True, blank=True)
     leased_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)

@@ -243,6 +243,11 @@ class Annotator(models.Model):
     def __str__(self) -> str:
         return self.name or self.pseudonym
 
+    @property
+    def known_as(self) -> str:
+        """Return the name by which the project's own people know it: a person's account name."""
+        return self.user.username if self.user else str(self)
+
 
 class Tag(models.Model):
     """A topic or slice from the project's own list."""

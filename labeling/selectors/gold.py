@@ -67,10 +67,5 @@ def _answers(
         numbers=sorted(by_slot.items(), key=itemgetter(1)),
         gold=gold,
         known=ranking_text(gold.tiers, by_slot) if gold else "",
-        given=[Answer(j, _who(j), ranking_text(j.tiers, by_slot)) for j in judgements],
+        given=[Answer(j, j.annotator.known_as, ranking_text(j.tiers, by_slot)) for j in judgements],
     )
-
-
-def _who(judgement: Judgement) -> str:
-    user = judgement.annotator.user
-    return user.username if user else str(judgement.annotator)

@@ -24,6 +24,7 @@ from labeling.models import (
 )
 from labeling.selectors.projects import judgements_by_day
 from labeling.selectors.queue import queue_size, start_of_today
+from labeling.selectors.revisions import standing_judgements
 
 STREAK_DAYS = 84  # how far back days in a row are counted
 _LOOK_BACK = timedelta(hours=12)  # nobody works longer than that without a break
@@ -170,11 +171,9 @@ def pace_note(user: User, project: Project) -> PaceNote:
 
 
 def own_judgements(user: User, project: Project, *, limit: int = 20) -> list[Judgement]:
-    """Return the account's newest judgements that nothing supersedes, newest first."""
-    rows = Judgement.objects.filter(
-        annotator__user=user, annotator__project=project, superseded_by=None
-    )
-    return list(rows.select_related("comparison__prompt").order_by("-id")[:limit])
+    """Return the account's newest judgements, in the order in which one goes back to them."""
+    rows = standing_judgements(user, project).select_related("comparison__prompt")
+    return list(rows[:limit])
 
 
 def project_progress(project: Project) -> ProjectProgress:
@@ -194,9 +193,3 @@ def project_progress(project: Project) -> ProjectProgress:
         ).count(),
         annotators=Annotator.objects.filter(project=project).count(),
     )
-
-
-def recent_judgements(project: Project, *, limit: int = 20) -> list[Judgement]:
-    """Return the newest judgements of a project with whoever made them."""
-    rows = Judgement.objects.filter(comparison__project=project).order_by("-id")
-    return list(rows.select_related("annotator", "annotator__user")[:limit])

@@ -285,7 +285,7 @@ def _quality_of(
     first = work.first.share(least=LEAST_PAIRS)
     enough = work.gold.pairs >= LEAST_PAIRS and work.taus
     return AnnotatorQuality(
-        name=_name_of(annotator) if names else annotator.pseudonym,
+        name=annotator.known_as if names else annotator.pseudonym,
         kind=annotator.kind,
         judgements=work.judgements,
         median_s=median(work.times_ms) / 1000 if work.times_ms else None,
@@ -296,7 +296,3 @@ def _quality_of(
         gold_tau_b=fmean(work.taus) if enough else None,
         first_shown=FirstShown(first, fmean(work.chances)) if first else None,
     )
-
-
-def _name_of(annotator: Annotator) -> str:
-    return annotator.user.username if annotator.user else str(annotator)

@@ -56,7 +56,6 @@ class Card:
     candidates: tuple[CardCandidate, ...]
     expires_at: datetime
     guideline_version: int
-    draft: dict[str, Any] | None
     done_today: int
     asked: Asked = Asked()
 
@@ -64,7 +63,7 @@ class Card:
 # What a card is made of, from an assignment `a`: a stored one, or one that a claim has just made.
 # What it joins is found by primary keys and by the slots of one comparison.
 CARD_COLUMNS = """
-SELECT a.uid, a.expires_at, a.shown_order, a.draft, p.messages, p.html, g.version,
+SELECT a.uid, a.expires_at, a.shown_order, p.messages, p.html, g.version,
        (SELECT jsonb_agg(jsonb_build_array(k.html, k.messages) ORDER BY s.slot)
           FROM labeling_comparisoncandidate s JOIN labeling_candidate k ON k.id = s.candidate_id
          WHERE s.comparison_id = a.comparison_id),
@@ -97,8 +96,8 @@ def card_of(assignment_id: int) -> Card:
 
 def card_from(row: Sequence[Any]) -> Card:
     """Return the card that CARD_COLUMNS were selected for."""
-    uid, expires_at, order, draft, messages, html, version, slots, done, *asked = row
-    order, draft, messages, html, slots = map(_loaded, (order, draft, messages, html, slots))
+    uid, expires_at, order, messages, html, version, slots, done, *asked = row
+    order, messages, html, slots = map(_loaded, (order, messages, html, slots))
     return Card(
         assignment_uid=uid,
         messages=tuple(
@@ -111,7 +110,6 @@ def card_from(row: Sequence[Any]) -> Card:
         ),
         expires_at=expires_at,
         guideline_version=version or 0,
-        draft=draft,
         done_today=done,
         asked=asked_of(*asked),
     )

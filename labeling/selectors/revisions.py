@@ -1,7 +1,7 @@
 """Reads of what a person said before, to be looked at again and said anew."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -52,8 +52,7 @@ def own_judgement(user: User, project: Project, *, back: int) -> OwnJudgement | 
     """
     if not 1 <= back <= MOST:
         return None
-    rows = _own(user, project).order_by("-created_at", "-id")
-    found = list(rows[back - 1 : back + 1])
+    found = list(standing_judgements(user, project)[back - 1 : back + 1])
     if not found:
         return None
     return _on_its_card(found[0], has_older=len(found) > 1 and back < MOST)
@@ -61,12 +60,12 @@ def own_judgement(user: User, project: Project, *, back: int) -> OwnJudgement | 
 
 def own_judgement_of(user: User, project: Project, uid: UUID) -> OwnJudgement | None:
     """Return that judgement, if it is the account's own and nothing supersedes it."""
-    found = _own(user, project).filter(project=project, uid=uid).first()
+    found = standing_judgements(user, project).filter(project=project, uid=uid).first()
     return _on_its_card(found) if found else None
 
 
-def _own(user: User, project: Project) -> QuerySet[Judgement]:
-    """Return the account's judgements that were made on a card and that nothing supersedes.
+def standing_judgements(user: User, project: Project) -> QuerySet[Judgement]:
+    """Return the account's judgements made on a card that nothing supersedes, newest first.
 
     The annotator is looked up first: its judgements then come by an index, newest first, however
     many there are.
@@ -75,15 +74,16 @@ def _own(user: User, project: Project) -> QuerySet[Judgement]:
     rows = Judgement.objects.select_related("written_candidate")
     rows = rows.filter(annotator=annotators.values_list("pk", flat=True).first())
     superseding = Judgement.objects.filter(supersedes=OuterRef("pk"))
-    return rows.exclude(assignment=None).filter(~Exists(superseding))
+    standing = rows.exclude(assignment=None).filter(~Exists(superseding))
+    return standing.order_by("-created_at", "-id")
 
 
 def _on_its_card(judgement: Judgement, *, has_older: bool = False) -> OwnJudgement:
-    assert judgement.assignment_id is not None  # noqa: S101 - `_own` leaves the others out
+    assert judgement.assignment_id is not None  # noqa: S101 - `standing_judgements` leaves the others out
     return OwnJudgement(
         judgement_uid=judgement.uid,
         made_at=judgement.created_at,
-        card=replace(card_of(judgement.assignment_id), draft=None),
+        card=card_of(judgement.assignment_id),
         said=said_of(judgement),
         has_older=has_older,
     )

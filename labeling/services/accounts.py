@@ -173,7 +173,6 @@ def _erase_texts(annotators: list[Annotator]) -> None:
         cursor.execute("SET LOCAL prefloop.erasing = 'off'")
     own = Assignment.objects.filter(annotator__in=annotators)
     own.exclude(skip_reason="").update(skip_reason=TOMBSTONE)
-    own.filter(draft__isnull=False).update(draft=None)
     erase_candidates(annotators=annotators, tombstone=TOMBSTONE)
     erase_written(annotators=annotators, tombstone=TOMBSTONE)
 

@@ -8,7 +8,6 @@ import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -25,7 +24,6 @@ from labeling.services import audit
 from labeling.services.claims import claim
 from labeling.services.projects import annotator_of
 
-MAX_DRAFT_CHARACTERS = 200_000
 _NOT_OWN = gettext_noop("There is no such assignment, or it is not yours.")
 
 # All that a submit asks before it writes. OF names the locks in the order in which they are taken.
@@ -248,16 +246,6 @@ def drop_newer_lease(*, assignment: LockedAssignment) -> bool:
         state=Assignment.State.LEASED,
     )
     return bool(rows.update(state=Assignment.State.EXPIRED, ended_at=timezone.now()))
-
-
-@transaction.atomic
-def save_draft(*, actor: User, assignment_uid: UUID, draft: dict[str, Any]) -> None:
-    """Keep a half-made ranking with its assignment."""
-    if len(str(draft)) > MAX_DRAFT_CHARACTERS:
-        raise InvalidInput(_("The draft is too long."), errors={"draft": [_("Too long.")]})
-    assignment = own_assignment(actor=actor, assignment_uid=assignment_uid)
-    assignment.draft = draft
-    assignment.save(update_fields=["draft"])
 
 
 def expire_leases(*, limit: int = 1000) -> int:

@@ -36,26 +36,20 @@ def set_gold(
     for no overlap. Raises InvalidRanking where the tiers don't rank its candidates, Conflict where
     the comparison is withdrawn.
     """
-    if len(note) > MAX_NOTE:
-        raise InvalidInput(
-            _("The note is too long."),
-            errors={"note": [_("At most {count} characters.").format(count=MAX_NOTE)]},
-        )
+    _check_note(note)
     comparison = Comparison.objects.select_for_update().get(pk=comparison.pk)
     if comparison.state == Comparison.State.WITHDRAWN:
         raise Conflict(_("This comparison is withdrawn: nobody will be given it."))
     before = GoldItem.objects.filter(comparison=comparison, state=State.ACTIVE).first()
-    item, _created = GoldItem.objects.update_or_create(
-        comparison=comparison,
-        defaults={
-            "project_id": comparison.project_id,
-            "tiers": _checked(tiers, comparison.slots.count()),
-            "note": note.strip(),
-            "source": source,
-            "state": State.ACTIVE,
-            "created_by": actor,
-        },
-    )
+    answer = {
+        "project_id": comparison.project_id,
+        "tiers": _checked(tiers, comparison.slots.count()),
+        "note": note.strip(),
+        "source": source,
+        "state": State.ACTIVE,
+        "created_by": actor,
+    }
+    item, _created = GoldItem.objects.update_or_create(comparison=comparison, defaults=answer)
     comparison.state, comparison.open_slots = Comparison.State.GOLD, 0
     comparison.save(update_fields=["state", "open_slots"])
     audit.record(
@@ -71,6 +65,14 @@ def set_gold(
         },
     )
     return item
+
+
+def _check_note(note: str) -> None:
+    if len(note) > MAX_NOTE:
+        raise InvalidInput(
+            _("The note is too long."),
+            errors={"note": [_("At most {count} characters.").format(count=MAX_NOTE)]},
+        )
 
 
 def _checked(tiers: Sequence[Sequence[int]], count: int) -> Tiers:

@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection
+from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Max, Q
@@ -37,15 +38,18 @@ _USABLE = (Judgement.Verdict.RANKED, Judgement.Verdict.TIE)
 @transaction.atomic
 def freeze_snapshot(
     *,
-    actor: User,
+    actor: User | None,
     project: Project,
     kind: str = Snapshot.Kind.PREFERENCES,
     note: str = "",
     tags: Collection[str] = (),
     annotator_kinds: Collection[str] = (),
     include_gold: bool = False,
+    since: datetime | None = None,
 ) -> Snapshot:
     """Freeze the project's labels of a kind, optionally only those of some tags or annotators.
+
+    With `since` only judgements made from then on are taken.
 
     Judgements on gold items are left out unless they are asked for: the answers by which people
     are measured stay apart from what models learn.
@@ -53,22 +57,22 @@ def freeze_snapshot(
     """
     if kind not in Snapshot.Kind.values:
         raise InvalidInput(_("There is no such kind."), errors={"kind": [kind]})
-    Project.objects.select_for_update().get(pk=project.pk)
-    latest = Snapshot.objects.filter(project=project).aggregate(Max("number"))["number__max"]
+    selection = {
+        "tags": sorted(tags),
+        "annotator_kinds": sorted(annotator_kinds),
+        "include_gold": include_gold,
+        **({"since": since.isoformat()} if since else {}),
+    }
     snapshot = Snapshot.objects.create(
         project=project,
-        number=(latest or 0) + 1,
+        number=_next_number(project),
         kind=kind,
         note=note,
-        selection={
-            "tags": sorted(tags),
-            "annotator_kinds": sorted(annotator_kinds),
-            "include_gold": include_gold,
-        },
+        selection=selection,
         created_by=actor,
     )
     if kind == Snapshot.Kind.PREFERENCES:
-        _take_judgements(snapshot, tags, annotator_kinds, include_gold)
+        _take_judgements(snapshot, tags, annotator_kinds, include_gold, since)
     else:
         _take_demonstrations(snapshot, tags, annotator_kinds)
     snapshot.sha256 = hash_of(snapshot)
@@ -81,6 +85,13 @@ def freeze_snapshot(
         data={"sha256": snapshot.sha256, "labels": snapshot.counts["labels"]},
     )
     return snapshot
+
+
+def _next_number(project: Project) -> int:
+    """Return the number of the project's next snapshot; nobody else takes it meanwhile."""
+    Project.objects.select_for_update().get(pk=project.pk)
+    latest = Snapshot.objects.filter(project=project).aggregate(Max("number"))["number__max"]
+    return (latest or 0) + 1
 
 
 def hash_of(snapshot: Snapshot) -> str:
@@ -97,8 +108,11 @@ def _take_judgements(
     tags: Collection[str],
     annotator_kinds: Collection[str],
     include_gold: bool,
+    since: datetime | None,
 ) -> None:
     rows = Judgement.objects.filter(comparison__project=snapshot.project)
+    if since:
+        rows = rows.filter(created_at__gte=since)
     if tags:
         rows = rows.filter(comparison__prompt__tags__name__in=list(tags))
     if annotator_kinds:

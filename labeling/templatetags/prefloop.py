@@ -28,6 +28,7 @@ _LINKS = (
     (_("Imports"), "labeling:import_list", "prompt.import"),
     (_("Quality"), "labeling:quality", "quality.view"),
     (_("Snapshots"), "labeling:snapshot_list", "snapshot.view"),
+    (_("Rounds"), "training:round_list", "round.view"),
     (_("Runs"), "training:run_list", "run.view"),
     (_("Models"), "training:model_list", "model.view"),
     (_("Guidelines"), "labeling:guideline_list", "project.view"),

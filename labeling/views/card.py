@@ -132,7 +132,6 @@ def _frame(
         candidates=tuple(CardCandidate(n, mark(f"reply {n}"), "") for n in range(count)),
         expires_at=timezone.now(),
         guideline_version=0,
-        draft=None,
         done_today=mark("done_today"),
         asked=asked,
     )

@@ -127,6 +127,7 @@ TABLE = [
     Deed("project", "patch", _P, _managers(200), {"overlap": 3}),
     Deed("progress", "get", f"{_P}progress/", EVERY_MEMBER),
     Deed("quality", "get", f"{_P}quality/", READERS),
+    Deed("strength", "get", f"{_P}quality/models/", READERS),
     Deed("guidelines", "get", f"{_P}guidelines/", EVERY_MEMBER),
     Deed("guidelines", "post", f"{_P}guidelines/", _managers(201), {"text": "Be fair."}),
     Deed("guideline", "get", f"{_P}guidelines/1/", EVERY_MEMBER),

@@ -17,6 +17,7 @@ from labeling.domain.agreement import (
     agreement_of,
     kendall_tau_b,
     pair_labels,
+    strict_agreement,
     wilson,
 )
 
@@ -222,3 +223,10 @@ def test_agreement_of_one_alone_is_none() -> None:
     assert found.mean.share() is None
     assert found.by_annotator["a"].share() is None
     assert found.by_annotator["ai"].share() is None
+
+
+def test_strict_agreement_counts_the_pairs_that_both_order():
+    """Three people: two against one on the first pair, one of them ties the second, all agree."""
+    assert strict_agreement([(1, 1, -1), (1, 0, -1), (-1, 1, -1)]) == (1 + 1 + 3, 3 + 1 + 3)
+    assert strict_agreement([(0, 0), (1, -1)]) == (0, 0)
+    assert strict_agreement([(1, -1)]) == (0, 0)

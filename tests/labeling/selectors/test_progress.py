@@ -9,7 +9,6 @@ from django.utils import timezone
 
 from labeling.models import Comparison, User
 from labeling.selectors.progress import (
-    own_judgements,
     own_pace,
     own_progress,
     pace_note,
@@ -130,14 +129,6 @@ def test_pace_note_suggests_a_break_after_an_hour_in_any_project(
         assert pace_note(person, project) == note
     assert (note.done_today, note.left_open, note.minutes_since_break) == (1, 2, 60)
     assert note.break_due
-
-
-def test_own_judgements_are_the_newest_that_hold(person: User) -> None:
-    first = judged(person, comparison_of(person))
-    second = judged(person, comparison_of(person))
-    revised = judged(person, first.comparison, supersedes=first)
-    assert own_judgements(person, first.project) == [revised, second]
-    assert own_judgements(person, first.project, limit=1) == [revised]
 
 
 def test_project_progress_leaves_gold_out_of_what_is_to_be_done(person: User) -> None:

@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from labeling.models import Judgement, Project, User
 from labeling.selectors import revisions
+from labeling.selectors.progress import own_judgements
 from labeling.selectors.revisions import own_judgement, own_judgement_of
 from labeling.services.assignments import claim_next
 from labeling.services.judgements import Submission, revise_judgement, submit_judgement
@@ -57,6 +58,15 @@ def test_own_judgement_counts_back_from_the_newest() -> None:
     assert found[0].made_at == made[-1].created_at
     for back in (0, -1, 4):
         assert own_judgement(person, project, back=back) is None
+
+
+def test_the_list_of_ones_own_is_in_the_order_in_which_one_goes_back() -> None:
+    project, person, made = judged(2)
+    revised = revise(made[0], tiers=[[0], [1], [2]])
+    assert own_judgements(person, project) == [revised, made[1]]
+    assert own_judgements(person, project, limit=1) == [revised]
+    back = [own_judgement(person, project, back=number) for number in (1, 2)]
+    assert [found.judgement_uid for found in back if found] == [revised.uid, made[1].uid]
 
 
 def test_own_judgement_goes_back_only_so_far(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,6 @@ from labeling.services.assignments import (
     claim_next,
     expire_leases,
     renew_lease,
-    save_draft,
     skip_assignment,
 )
 from labeling.services.comparisons import withdraw_comparison
@@ -164,18 +163,6 @@ def test_renew_lease_moves_the_end_and_says_when_the_lease_is_lost() -> None:
     expire_leases()
     with pytest.raises(AssignmentEnded):
         renew_lease(actor=person, assignment_uid=card.assignment_uid)
-
-
-def test_save_draft_comes_back_with_the_card() -> None:
-    project = make_project()
-    make_comparison(project)
-    person = make_member(project)
-    card = claim_next(actor=person, project=project)
-    assert card is not None
-    save_draft(actor=person, assignment_uid=card.assignment_uid, draft={"ranks": {"0": 1}})
-    again = claim_next(actor=person, project=project)
-    assert again is not None
-    assert again.draft == {"ranks": {"0": 1}}
 
 
 def test_withdraw_comparison_ends_leases_and_leaves_nothing_to_claim() -> None:

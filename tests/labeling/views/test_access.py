@@ -172,6 +172,7 @@ DEEDS = [
     Deed("write_correct", (302, 404, 302, 403, 404, 404, 404), ("slug", "own_writing"), _reply),
     Deed("own_work", ANNOTATING, PROJECT),
     Deed("quality", READING, PROJECT),
+    Deed("strength", READING, PROJECT),
     Deed(
         "gold_set",
         MANAGERS_SEND,

@@ -28,7 +28,6 @@ def _card(roles: str, count: int, done: int = 7) -> Card:
         ),
         expires_at=timezone.now() + timedelta(minutes=30, milliseconds=500),
         guideline_version=1,
-        draft=None,
         done_today=done,
     )
 

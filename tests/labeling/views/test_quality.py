@@ -89,7 +89,7 @@ def test_own_page_suggests_a_break(world: World, monkeypatch: pytest.MonkeyPatch
     assert "You have worked for 64 minutes without a break." in page
 
 
-@pytest.mark.parametrize(("name", "queries"), [("own_work", 12), ("quality", 10)])
+@pytest.mark.parametrize(("name", "queries"), [("own_work", 13), ("quality", 10)])
 def test_pages_take_the_same_queries_for_little_and_for_much(
     name: str, queries: int, world: World, django_assert_num_queries
 ) -> None:
