@@ -20,7 +20,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --prefer-binary 
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo demo-reset serve admin test test-slow check check-steps format \
-	bench-loop bench-web bench-annotator clean
+	bench-loop bench-methods bench-train bench-oasst bench-web bench-annotator bench-estimate clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -72,11 +72,23 @@ format: $(DEVELOPMENT) ## Format the code and apply the safe fixes
 bench-loop: $(RUNTIME) ## Measure one turn of the loop on the demo world, three seeds
 	@$(BIN)/python -m bench.loop $(ARGS)
 
+bench-methods: $(RUNTIME) ## Compare the methods by gold and KL, three seeds (ARGS=--tune: their numbers)
+	@$(BIN)/python -m bench.methods $(ARGS)
+
+bench-train: $(RUNTIME) ## Measure the trainers beside bare TRL scripts
+	@$(BIN)/python -m bench.train $(ARGS)
+
+bench-oasst: $(RUNTIME) ## Train and test a reward model on real human rankings
+	@$(BIN)/python -m bench.oasst $(ARGS)
+
 bench-web: $(RUNTIME) ## Measure ranking over HTTP beside a bare view
 	@$(BIN)/python -m bench.web $(ARGS)
 
 bench-annotator: $(DEVELOPMENT) ## Measure the ranking page in Chromium on real comparisons
 	@$(BIN)/python -m bench.annotator $(ARGS)
+
+bench-estimate: $(RUNTIME) ## Measure how far the estimates of memory and time are from two real runs
+	@$(BIN)/python -m bench.estimate $(ARGS)
 
 setup: $(RUNTIME) ## Install what the application needs into .venv
 

@@ -161,7 +161,10 @@ if CELERY_BROKER_URL.startswith("filesystem://"):
         "store_processed": False,
     }
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {"training.tasks.train": {"queue": "gpu"}}
+CELERY_TASK_ROUTES = {
+    "training.tasks.train": {"queue": "gpu"},
+    "training.tasks.measure_machine": {"queue": "gpu"},
+}
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_IGNORE_RESULT = True
@@ -174,6 +177,7 @@ CELERY_BEAT_SCHEDULE = {
 }
 if "training" in INSTALLED_APPS:
     CELERY_BEAT_SCHEDULE["ring-runs"] = {"task": "training.tasks.ring_due", "schedule": 10.0}
+    CELERY_BEAT_SCHEDULE["turn-rounds"] = {"task": "training.tasks.turn_rounds", "schedule": 5.0}
     CELERY_BEAT_SCHEDULE["tidy-runs"] = {"task": "training.tasks.tidy", "schedule": 300.0}
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 
@@ -212,6 +216,7 @@ if "training" in INSTALLED_APPS:
     SPECTACULAR_SETTINGS["ENUM_NAME_OVERRIDES"] |= {
         "ModelKindEnum": "training.models.ModelVersion.Kind",
         "RunStateEnum": "training.models.TrainingRun.State",
+        "RoundStateEnum": "training.rounds.models.Round.State",
     }
 
 # --- the browser --------------------------------------------------------------------------------

@@ -24,7 +24,10 @@ class Tick:
 
 @dataclass(frozen=True)
 class Line:
-    """One curve: its path, where it ends, and its last value in words."""
+    """One curve: its path, where it ends, and its last value in words.
+
+    `marks` are drawn along it in place of a dot at its end, `key` beside its name.
+    """
 
     name: str
     style: str
@@ -32,6 +35,8 @@ class Line:
     end_x: float
     end_y: float
     last: str
+    marks: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,36 @@ class Chart:
     bottom: int = HEIGHT - BOTTOM
 
 
+@dataclass(frozen=True)
+class Frame:
+    """The part of a drawing inside its axes, by the values at its ends."""
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+    width: int = WIDTH
+    height: int = HEIGHT
+
+    def place(self, point: tuple[float, float]) -> tuple[float, float]:
+        """Return where a point is drawn."""
+        across = (point[0] - self.x[0]) / (self.x[1] - self.x[0])
+        up = (point[1] - self.y[0]) / (self.y[1] - self.y[0])
+        x = LEFT + (self.width - LEFT - RIGHT) * across
+        y = self.height - BOTTOM - (self.height - TOP - BOTTOM) * up
+        return round(x, 1), round(y, 1)
+
+    def x_ticks(self) -> tuple[Tick, ...]:
+        """Return about five marks along the level axis."""
+        return tuple(
+            Tick(self.place((value, self.y[0]))[0], short(value)) for value in ticks(*self.x, 5)
+        )
+
+    def y_ticks(self) -> tuple[Tick, ...]:
+        """Return about five marks along the upright axis."""
+        return tuple(
+            Tick(self.place((self.x[0], value))[1], short(value)) for value in ticks(*self.y, 5)
+        )
+
+
 def line_chart(
     title: str,
     curves: Iterable[tuple[str, Points]],
@@ -64,29 +99,29 @@ def line_chart(
     drawn = [(name, points) for name, points in curves if points][: len(STYLES)]
     if not drawn:
         return None
-    values = [y for _, points in drawn for _, y in points]
-    low, high = limits or _padded(min(values), max(values))
-    last_step = max([total, *(points[-1][0] for _, points in drawn)])
-    x_ticks, y_ticks = ticks(0, last_step, 5), ticks(low, high, 5)
-
-    def place(point: tuple[float, float]) -> tuple[float, float]:
-        x = LEFT + (WIDTH - LEFT - RIGHT) * point[0] / max(last_step, 1)
-        y = HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (point[1] - low) / (high - low)
-        return round(x, 1), round(y, 1)
-
+    frame = frame_of([points for _, points in drawn], total=total, limits=limits)
     return Chart(
         title=title,
         lines=tuple(
-            _line(name, style, [place(point) for point in thin(points)], points[-1][1])
+            _line(frame, name, style, points)
             for style, (name, points) in zip(STYLES, drawn, strict=False)
         ),
-        x_ticks=tuple(Tick(place((value, low))[0], short(value)) for value in x_ticks),
-        y_ticks=tuple(Tick(place((0, value))[1], short(value)) for value in y_ticks),
+        x_ticks=frame.x_ticks(),
+        y_ticks=frame.y_ticks(),
     )
 
 
+def frame_of(
+    curves: Sequence[Points], *, total: int, limits: tuple[float, float] | None = None
+) -> Frame:
+    """Return the frame for curves over steps 0 to `total`, none of which is empty."""
+    values = [y for points in curves for _, y in points]
+    last_step = max([total, 1, *(points[-1][0] for points in curves)])
+    return Frame(x=(0, last_step), y=limits or padded(min(values), max(values)))
+
+
 # What belongs together is drawn together; the rest gets a chart each.
-_TOGETHER: tuple[tuple[str, tuple[str, ...], tuple[float, float] | None], ...] = (
+TOGETHER: tuple[tuple[str, tuple[str, ...], tuple[float, float] | None], ...] = (
     (_("loss"), ("loss", "eval_loss"), None),
     (
         _("accuracy"),
@@ -95,12 +130,20 @@ _TOGETHER: tuple[tuple[str, tuple[str, ...], tuple[float, float] | None], ...] =
     ),
     (_("rewards"), ("rewards/chosen", "rewards/rejected", "rewards/margins"), None),
     (_("log-probabilities"), ("logps/chosen", "logps/rejected"), None),
-    (_("reward"), ("objective/scores", "objective/rlhf_reward"), None),
-    (_("KL to the reference"), ("objective/kl", "objective/kl_k3"), None),
-    (_("length of a reply"), ("val/length",), None),
-    (_("share without an end"), ("val/share_without_eos",), (0.0, 1.0)),
+    (_("reward"), ("objective/scores", "objective/rlhf_reward", "eval_objective/scores"), None),
+    (
+        _("KL to the reference"),
+        ("objective/kl", "objective/kl_k3", "eval_objective/kl", "eval_objective/kl_k3"),
+        None,
+    ),
+    (_("length of a reply"), ("val/length", "eval_val/length"), None),
+    (
+        _("share without an end"),
+        ("val/share_without_eos", "eval_val/share_without_eos"),
+        (0.0, 1.0),
+    ),
 )
-_NOT_DRAWN = {
+NOT_DRAWN = {
     *("epoch", "num_tokens", "eval_num_tokens", "samples", "episode", "eps", "lr"),
     *("time/drawing", "time/learning", "val/updates", "val/first_ratio_gap", "val/ratio_var"),
     *("val/num_eos_tokens", "objective/non_score_reward"),
@@ -109,9 +152,9 @@ _NOT_DRAWN = {
 
 def charts_of(curves: Mapping[str, Points], *, total: int) -> list[Chart]:
     """Return the charts of a run: loss, accuracy, rewards, then each other quantity alone."""
-    rest = {name: points for name, points in curves.items() if name not in _NOT_DRAWN}
+    rest = {name: points for name, points in curves.items() if name not in NOT_DRAWN}
     found = []
-    for title, names, limits in _TOGETHER:
+    for title, names, limits in TOGETHER:
         lines = [(name, rest.pop(name)) for name in names if name in rest]
         found.append(line_chart(title, lines, total=total, limits=limits))
     found += [
@@ -122,12 +165,18 @@ def charts_of(curves: Mapping[str, Points], *, total: int) -> list[Chart]:
     return [chart for chart in found if chart is not None]
 
 
-def _line(name: str, style: str, placed: list[tuple[float, float]], last: float) -> Line:
-    path = "M" + "L".join(f"{x:g} {y:g}" for x, y in placed)
-    return Line(name, style, path, placed[-1][0], placed[-1][1], short(last))
+def _line(frame: Frame, name: str, style: str, points: Points) -> Line:
+    placed = [frame.place(point) for point in thin(points)]
+    return Line(name, style, path_of(placed), *placed[-1], short(points[-1][1]))
 
 
-def _padded(low: float, high: float) -> tuple[float, float]:
+def path_of(placed: Points) -> str:
+    """Return the path through places of a drawing."""
+    return "M" + "L".join(f"{x:g} {y:g}" for x, y in placed)
+
+
+def padded(low: float, high: float) -> tuple[float, float]:
+    """Return an interval a little wider than the one given, and never empty."""
     room = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
     return low - room, high + room
 

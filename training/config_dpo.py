@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from labeling.domain.sentences import sentence as _
 from training.config_fields import option
-from training.config_training import PolicyConfig
+from training.config_training import GroupedConfig, JudgedConfig
 
 DPO_LOSSES = (
     "sigmoid",
@@ -31,7 +31,7 @@ SMOOTHED_DPO_LOSSES = ("sigmoid", "robust", "exo_pair", "aot", "aot_unpaired")
 
 
 @dataclass(frozen=True, kw_only=True)
-class DPOConfig(PolicyConfig):
+class DPOConfig(JudgedConfig, GroupedConfig):
     """Direct preference optimization from pairs, against the frozen model it starts from."""
 
     beta: float = option(
@@ -65,6 +65,13 @@ class DPOConfig(PolicyConfig):
         False,
         "machine",
         "Ask the reference once, before training, instead of holding it in memory.",
+    )
+    shared_prefix: str = option(
+        "auto",
+        "machine",
+        "Encode a prompt once for all its replies: where that is less work and the model can "
+        "(auto), always, or never.",
+        choices=("auto", "always", "never"),
     )
 
     def _conflicts(self) -> list[tuple[str, str]]:

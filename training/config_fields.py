@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from reprlib import repr as brief
 from typing import Any, cast
 
 from labeling.domain.sentences import sentence as _
@@ -15,6 +16,19 @@ Value = bool | int | float | str
 _TYPES: dict[str, Any] = {"bool": bool, "int": int, "float": float, "str": str}
 _TRUE = frozenset({"true", "on", "yes", "1"})
 _FALSE = frozenset({"false", "off", "no", "0"})
+
+
+def conflicts_of_room(max_new_tokens: int, max_length: int) -> list[tuple[str, str]]:
+    """Return what is wrong where the longest reply leaves no token for a prompt."""
+    if max_new_tokens < max_length:
+        return []
+    text = _(
+        "max_new_tokens {max_new_tokens} leaves no room for a prompt within "
+        "max_length ({max_length}): lower the one or raise the other.",
+        max_new_tokens=max_new_tokens,
+        max_length=max_length,
+    )
+    return [("max_new_tokens", text)]
 
 
 class ConfigError(ValueError):
@@ -79,21 +93,23 @@ def convert(spec: FieldSpec, raw: Any) -> Value:
         return _to_bool(spec, raw)
     if spec.type is str:
         if not isinstance(raw, str):
-            raise ValueError(_("{name} is {value}: write a word.", name=spec.name, value=repr(raw)))
+            raise ValueError(
+                _("{name} is {value}: write a word.", name=spec.name, value=brief(raw))
+            )
         return raw
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
-        raise ValueError(_("{name} is {value}: write a number.", name=spec.name, value=repr(raw)))
+        raise ValueError(_("{name} is {value}: write a number.", name=spec.name, value=brief(raw)))
     try:
         number = float(raw)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError(
-            _("{name} is {value}: write a number.", name=spec.name, value=repr(raw))
+            _("{name} is {value}: write a number.", name=spec.name, value=brief(raw))
         ) from None
     if spec.type is float or not math.isfinite(number):
         return number
     if number != int(number):
         raise ValueError(
-            _("{name} is {value}: write a whole number.", name=spec.name, value=repr(raw))
+            _("{name} is {value}: write a whole number.", name=spec.name, value=brief(raw))
         )
     return int(number)
 
@@ -104,7 +120,7 @@ def _to_bool(spec: FieldSpec, raw: Any) -> bool:
     word = raw.strip().lower() if isinstance(raw, str) else None
     if word not in _TRUE | _FALSE:
         raise ValueError(
-            _("{name} is {value}: write true or false.", name=spec.name, value=repr(raw))
+            _("{name} is {value}: write true or false.", name=spec.name, value=brief(raw))
         )
     return word in _TRUE
 
@@ -147,8 +163,53 @@ def limit_problem(spec: FieldSpec, value: Value) -> str | None:
     return None
 
 
+def read_fields(kind: type[Any], mapping: Mapping[str, Any], unknown: Callable[[str], str]) -> Any:
+    """Return a config of a class from a form's strings or the API's values; others take defaults.
+
+    `unknown` says of a name that it is no field. Raises ConfigError with the sentences by field.
+    """
+    specs = {spec.name: spec for spec in specs_of(kind)}
+    values: dict[str, Value] = {}
+    errors: dict[str, list[str]] = {}
+    for name, raw in mapping.items():
+        if name not in specs:
+            errors[name] = [unknown(name)]
+            continue
+        try:
+            values[name] = convert(specs[name], raw)
+        except ValueError as problem:
+            errors[name] = [problem.args[0]]  # the sentence itself, with its parts
+    try:
+        config = kind(**values)
+    except ConfigError as found:
+        raise ConfigError({**found.errors, **errors}) from None
+    if errors:
+        raise ConfigError(errors)
+    return config
+
+
+class Checked:
+    """A config that exists is valid: each field is checked, then the fields together."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError with the sentences by field."""
+        errors: dict[str, list[str]] = {}
+        for spec in specs_of(type(self)):
+            problem = limit_problem(spec, getattr(self, spec.name))
+            if problem:
+                errors.setdefault(spec.name, []).append(problem)
+        for name, problem in self._conflicts() if not errors else ():
+            errors.setdefault(name, []).append(problem)
+        if errors:
+            raise ConfigError(errors)
+
+    def _conflicts(self) -> list[tuple[str, str]]:
+        """Pairs of a field's name and a sentence on how it disagrees with another field."""
+        return []
+
+
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Checked):
     """What every recipe has."""
 
     device: str = option(
@@ -176,18 +237,3 @@ class Config:
         "Longest prompt and reply together, in tokens; longer rows are dropped and counted.",
         within=(8, 1_048_576),
     )
-
-    def __post_init__(self) -> None:
-        errors: dict[str, list[str]] = {}
-        for spec in specs_of(type(self)):
-            problem = limit_problem(spec, getattr(self, spec.name))
-            if problem:
-                errors.setdefault(spec.name, []).append(problem)
-        for name, problem in self._conflicts() if not errors else ():
-            errors.setdefault(name, []).append(problem)
-        if errors:
-            raise ConfigError(errors)
-
-    def _conflicts(self) -> list[tuple[str, str]]:
-        """Pairs of a field's name and a sentence on how it disagrees with another field."""
-        return []

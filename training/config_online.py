@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from labeling.domain.sentences import sentence as _
-from training.config_fields import option
-from training.config_training import PolicyConfig
+from training.config_fields import conflicts_of_room, option
+from training.config_training import JudgedConfig, PolicyConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class KTOConfig(PolicyConfig):
+class KTOConfig(JudgedConfig):
     """Kahneman-Tversky optimization: each reply of a ranking is a gain or a loss of its own."""
 
     beta: float = option(
@@ -84,14 +84,7 @@ class OnlineConfig(PolicyConfig):
 
     def _conflicts(self) -> list[tuple[str, str]]:
         found = super()._conflicts()
-        if self.max_new_tokens >= self.max_length:
-            text = _(
-                "max_new_tokens {max_new_tokens} leaves no room for a prompt within "
-                "max_length ({max_length}): lower the one or raise the other.",
-                max_new_tokens=self.max_new_tokens,
-                max_length=self.max_length,
-            )
-            found.append(("max_new_tokens", text))
+        found += conflicts_of_room(self.max_new_tokens, self.max_length)
         together = self.per_device_batch_size * self.processes
         if together % self.replies_per_prompt:
             text = _(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from labeling.domain.sentences import sentence as _
-from training.config_fields import option
+from training.config_fields import conflicts_of_room, option
 from training.config_training import WeightsConfig
 
 
@@ -172,14 +172,7 @@ class PPOConfig(RolloutConfig):
 
     def _conflicts(self) -> list[tuple[str, str]]:
         found = super()._conflicts()
-        if self.max_new_tokens >= self.max_length:
-            text = _(
-                "max_new_tokens {max_new_tokens} leaves no room for a prompt within "
-                "max_length ({max_length}): lower the one or raise the other.",
-                max_new_tokens=self.max_new_tokens,
-                max_length=self.max_length,
-            )
-            found.append(("max_new_tokens", text))
+        found += conflicts_of_room(self.max_new_tokens, self.max_length)
         if self.batch_size % (self.minibatches * self.processes):
             text = _(
                 "batch_size {batch_size} can't be cut into {minibatches} minibatches for "

@@ -77,6 +77,7 @@ PRESETS: dict[str, dict[str, dict[str, Value]]] = {
             "epochs": 16.0,
             "gradient_accumulation": 4,
             "max_length": 2048,
+            "eval_steps": 100,
         },
     },
     "reward": {
@@ -230,6 +231,18 @@ PRESETS: dict[str, dict[str, dict[str, Value]]] = {
             "max_length": 256,
             "max_new_tokens": 64,
             "batch_size": 64,
+        },
+    },
+    "evaluate": {
+        # A sampled KL belongs to the distribution drawn from, and training draws at temperature 1.
+        "default": {"max_length": 2048, "max_new_tokens": 512},
+        "tiny-cpu": {
+            "device": "cpu",
+            "threads": 2,
+            "max_length": 256,
+            "max_new_tokens": 64,
+            "batch_size": 64,
+            "replies_per_prompt": 8,
         },
     },
 }

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from labeling.domain.sentences import sentence as _
 from training.config_fields import option
-from training.config_training import TrainingConfig
+from training.config_training import GroupedConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class RewardConfig(TrainingConfig):
+class RewardConfig(GroupedConfig):
     """A reward model from whole rankings: each comparison's mean of -log sigmoid(r_w - r_l - m).
 
     A row of data is a comparison, so batches and epochs are counted in comparisons.

@@ -148,6 +148,18 @@ class TrainingConfig(WeightsConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class GroupedConfig(TrainingConfig):
+    """What the recipes have in common whose rows may be put into batches by their length."""
+
+    group_by_length: bool = option(
+        False,
+        "optimization",
+        "Put rows of like length into a batch: less padding, and an order that is a little less "
+        "random.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class PolicyConfig(TrainingConfig):
     """What the recipes that pass over rows and make a policy have in common."""
 
@@ -174,3 +186,26 @@ class PolicyConfig(TrainingConfig):
             )
             found.append(("quantize", text))
         return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedConfig(PolicyConfig):
+    """What the recipes have in common that learn from rows and may be given a reward model, which
+    then scores replies to validation prompts at each evaluation.
+    """
+
+    eval_prompts: int = option(
+        64,
+        "progress",
+        "Validation prompts to reply to at each evaluation, where a reward model is given.",
+        within=(1, 100_000),
+    )
+    eval_replies: int = option(
+        1, "progress", "Replies to each of these prompts.", within=(1, 10_000)
+    )
+    eval_max_new_tokens: int = option(
+        128,
+        "progress",
+        "Longest of these replies, in tokens; never more than half of max_length.",
+        within=(1, 1_000_000),
+    )

@@ -9,16 +9,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 from labeling.domain.sentences import sentence as _
 from training.config_dpo import DPO_LOSSES as DPO_LOSSES
 from training.config_dpo import SMOOTHED_DPO_LOSSES as SMOOTHED_DPO_LOSSES
 from training.config_dpo import DPOConfig as DPOConfig
+from training.config_evaluate import EvaluateConfig as EvaluateConfig
 from training.config_fields import Config as Config
 from training.config_fields import ConfigError as ConfigError
 from training.config_fields import FieldSpec as FieldSpec
-from training.config_fields import Value, convert, option, specs_of
+from training.config_fields import Value, conflicts_of_room, option, read_fields, specs_of
 from training.config_online import GRPOConfig as GRPOConfig
 from training.config_online import KTOConfig as KTOConfig
 from training.config_online import OnlineConfig as OnlineConfig
@@ -27,14 +29,22 @@ from training.config_ppo import PPOConfig as PPOConfig
 from training.config_presets import PRESETS as PRESETS
 from training.config_reward import RewardConfig as RewardConfig
 from training.config_training import LR_SCHEDULES as LR_SCHEDULES
+from training.config_training import GroupedConfig as GroupedConfig
+from training.config_training import JudgedConfig as JudgedConfig
 from training.config_training import PolicyConfig as PolicyConfig
 from training.config_training import TrainingConfig as TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class SFTConfig(PolicyConfig):
+class SFTConfig(JudgedConfig, GroupedConfig):
     """Supervised fine-tuning on demonstrations; can also make a model from nothing."""
 
+    choose_by_reward: bool = option(
+        True,
+        "progress",
+        "Where a reward model is given, keep the weights of the evaluation that it scored highest; "
+        "switched off, the last ones.",
+    )
     completion_only_loss: bool = option(
         True, "data", "Learn the reply alone; switched off, the prompt is learned too."
     )
@@ -145,14 +155,7 @@ class SampleConfig(Config):
 
     def _conflicts(self) -> list[tuple[str, str]]:
         found = super()._conflicts()
-        if self.max_new_tokens >= self.max_length:
-            text = _(
-                "max_new_tokens {max_new_tokens} leaves no room for a prompt within "
-                "max_length ({max_length}): lower the one or raise the other.",
-                max_new_tokens=self.max_new_tokens,
-                max_length=self.max_length,
-            )
-            found.append(("max_new_tokens", text))
+        found += conflicts_of_room(self.max_new_tokens, self.max_length)
         if self.temperature == 0 and self.candidates_per_prompt > 1:
             text = _(
                 "candidates_per_prompt above 1 gives equal replies at temperature 0: "
@@ -171,6 +174,7 @@ RECIPES: dict[str, type[Config]] = {
     "grpo": GRPOConfig,
     "ppo": PPOConfig,
     "sample": SampleConfig,
+    "evaluate": EvaluateConfig,
 }
 
 
@@ -194,24 +198,7 @@ def parse_config(recipe: str, mapping: Mapping[str, Any]) -> Config:
     Raises ConfigError with the sentences by field: unknown names, wrong types, limits, conflicts.
     """
     kind = config_type(recipe)
-    specs = {spec.name: spec for spec in specs_of(kind)}
-    values: dict[str, Value] = {}
-    errors: dict[str, list[str]] = {}
-    for name, raw in mapping.items():
-        if name not in specs:
-            errors[name] = [_unknown(name, recipe)]
-            continue
-        try:
-            values[name] = convert(specs[name], raw)
-        except ValueError as problem:
-            errors[name] = [problem.args[0]]  # the sentence itself, with its parts
-    try:
-        config = kind(**cast("dict[str, Any]", values))
-    except ConfigError as found:
-        raise ConfigError({**found.errors, **errors}) from None
-    if errors:
-        raise ConfigError(errors)
-    return config
+    return cast("Config", read_fields(kind, mapping, partial(_unknown, recipe=recipe)))
 
 
 def _unknown(name: str, recipe: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -116,6 +116,14 @@ def fill_demonstrations(
         hidden = [-100] * len(head) if completion_only else head
         encoded = {"input_ids": head + tail, "labels": hidden + tail}
         found.splits[row["split"]].append(encoded)
+
+
+def texts_in(row: Mapping[str, Any]) -> Iterator[str]:
+    """The texts of a demonstration, which a new tokenizer learns from."""
+    if "text" in row:
+        yield row["text"]
+    for message in [*row.get("prompt", []), *row.get("completion", [])]:
+        yield message["content"]
 
 
 def _demonstration(row: Mapping[str, Any], encoder: Encoder) -> tuple[Ids, Ids]:

@@ -19,3 +19,9 @@ class ModelMissing(Conflict):
     """The weights are not where they should be, or not the ones that were meant."""
 
     code = "model_missing"
+
+
+class RoundMovedOn(Conflict):
+    """The round is no longer in a state in which this can be done to it."""
+
+    code = "round_moved_on"

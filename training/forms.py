@@ -153,15 +153,24 @@ class RunForm(ConfigForm):
         snapshots.queryset = snapshots_of(project, needs.snapshot_kind)
         models: Any = self.fields["base_model"]
         models.queryset = usable_models(project, needs.base_kinds)
+        judges: Any = self.fields["reward_model"]
+        judges.queryset = usable_models(project, [ModelVersion.Kind.REWARD.value])
         if needs.rewarded:
-            self._ask_for_judge_and_prompts(project)
+            self._ask_for_prompts(project)
+            return
+        for name in ("tags", "limit"):
+            del self.fields[name]
+        if needs.may_be_judged:
+            judges.required = False
+            judges.help_text = _(
+                "A reward model that scores replies to validation prompts at each evaluation; "
+                "empty: none."
+            )
         else:
-            for name in ("reward_model", "tags", "limit"):
-                del self.fields[name]
+            del self.fields["reward_model"]
 
-    def _ask_for_judge_and_prompts(self, project: Project) -> None:
+    def _ask_for_prompts(self, project: Project) -> None:
         fields: dict[str, Any] = self.fields
-        fields["reward_model"].queryset = usable_models(project, [ModelVersion.Kind.REWARD.value])
         fields["snapshot"].required = False
         fields["snapshot"].label = _("Texts to keep likely")
         fields["snapshot"].help_text = _(

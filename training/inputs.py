@@ -13,22 +13,24 @@ class Inputs:
     """The snapshot's kind, the kinds of a base model, and the kind of model that comes out.
 
     A run that is `rewarded` replies to prompts of the project while it learns, and a reward model
-    judges; its snapshot is optional.
+    judges; its snapshot is optional. A run that `may_be_judged` learns from its snapshot, and may
+    be given a reward model that scores its replies to validation prompts.
     """
 
     snapshot_kind: str
     base_kinds: tuple[str, ...]
     makes: str
     rewarded: bool = False
+    may_be_judged: bool = False
 
 
 _POLICY, _REWARD = ModelVersion.Kind.POLICY.value, ModelVersion.Kind.REWARD.value
 
 INPUTS: Final[dict[str, Inputs]] = {
-    "sft": Inputs(Snapshot.Kind.DEMONSTRATIONS.value, (_POLICY,), _POLICY),
+    "sft": Inputs(Snapshot.Kind.DEMONSTRATIONS.value, (_POLICY,), _POLICY, may_be_judged=True),
     "reward": Inputs(Snapshot.Kind.PREFERENCES.value, (_POLICY, _REWARD), _REWARD),
-    "dpo": Inputs(Snapshot.Kind.PREFERENCES.value, (_POLICY,), _POLICY),
-    "kto": Inputs(Snapshot.Kind.PREFERENCES.value, (_POLICY,), _POLICY),
+    "dpo": Inputs(Snapshot.Kind.PREFERENCES.value, (_POLICY,), _POLICY, may_be_judged=True),
+    "kto": Inputs(Snapshot.Kind.PREFERENCES.value, (_POLICY,), _POLICY, may_be_judged=True),
     "rloo": Inputs(Snapshot.Kind.DEMONSTRATIONS.value, (_POLICY,), _POLICY, rewarded=True),
     "grpo": Inputs(Snapshot.Kind.DEMONSTRATIONS.value, (_POLICY,), _POLICY, rewarded=True),
     "ppo": Inputs(Snapshot.Kind.DEMONSTRATIONS.value, (_POLICY,), _POLICY, rewarded=True),

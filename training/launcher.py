@@ -155,16 +155,20 @@ def _command(folder: Path, recipe: str, head: Mapping[str, Any]) -> list[str]:
     return [*torchrun, f"--nproc_per_node={processes}", "-m", module, str(folder)]
 
 
-def _environment(
-    head: Mapping[str, Any], extra: Mapping[str, str] | None, lock: int
-) -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """What a child of ours that loads torch may see of this process's environment."""
     kept = {
         name: value
         for name, value in os.environ.items()
         if name in _ENVIRONMENT or name.startswith(_ENVIRONMENT_PREFIXES)
     }
-    kept["PYTHONPATH"] = str(PROJECT)
-    kept["PYTHONUNBUFFERED"] = "1"
+    return {**kept, "PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"}
+
+
+def _environment(
+    head: Mapping[str, Any], extra: Mapping[str, str] | None, lock: int
+) -> dict[str, str]:
+    kept = environment()
     kept["PREFLOOP_RUN_LOCK"] = str(lock)
     kept["PREFLOOP_LAUNCHER_PID"] = str(os.getpid())
     threads = int(head["config"].get("threads", 0))

@@ -268,6 +268,48 @@ class SamplingRun(models.Model):
         return f"samples of {self.model}"
 
 
+class Evaluation(models.Model):
+    """What a run of the recipe `evaluate` measures; the reward model stands in its run.
+
+    Gold, where the project has a hidden score, is read after the run: no recipe sees it.
+    """
+
+    run = models.OneToOneField(
+        TrainingRun, on_delete=models.CASCADE, related_name="evaluation", primary_key=True
+    )
+    policy = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="evaluations")
+    reference = models.ForeignKey(
+        ModelVersion,
+        on_delete=models.PROTECT,
+        related_name="evaluations_from",
+        help_text="what the KL is measured to",
+    )
+    baseline = models.ForeignKey(
+        ModelVersion,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="evaluations_against",
+        help_text="the policy to win against",
+    )
+    judge = models.ForeignKey(
+        ModelVersion,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="evaluations_judged",
+        help_text="a policy that says which of two replies is the better one",
+    )
+    selection = models.JSONField(default=dict, help_text="which prompts: tags, count, split")
+    prompt_ids = models.JSONField(default=list)
+    gold = models.JSONField(
+        default=dict, blank=True, help_text="the hidden score, by whose replies"
+    )
+
+    def __str__(self) -> str:
+        return f"evaluation of {self.policy}"
+
+
 class SampledCandidate(models.Model):
     """The edge from a sampling run to a candidate's source: lineage from a model to its texts."""
 
@@ -292,3 +334,7 @@ class SampledComparison(models.Model):
 
     def __str__(self) -> str:
         return f"{self.sampling_run_id} -> {self.comparison_id}"
+
+
+# Django finds an app's models by this module; those of rounds point to the ones above by name.
+import training.rounds.models  # noqa: E402, F401

@@ -9,8 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from training.encoding import Encoder, Rows, fill_demonstrations, fill_pairs
+from training.encoding import SPLITS, Encoder, Rows, fill_demonstrations, fill_pairs, texts_in
 from training.tokenizing import LightTokenizer
+from training.workload import Row, Texts
 
 # So many rows are encoded while a person waits: about two seconds of replies of usual length.
 MOST_ROWS = 2000
@@ -22,6 +23,8 @@ class Preview:
 
     `dropped` holds the names of docs/run-protocol.md with their counts, the largest first.
     `contradicted` pairs are used all the same: people who disagree are votes against each other.
+    `texts` are the lengths of what is used, `vocabulary` the number of tokens; None where lengths
+    are not known.
     """
 
     rows: int
@@ -30,18 +33,28 @@ class Preview:
     contradicted: int = 0
     cut: bool = False
     lengths_known: bool = True
+    texts: Texts | None = None
+    vocabulary: int | None = None
 
 
 def preview(
-    rows: Iterable[Mapping[str, Any]], *, pairs: bool, model: Path | None, max_length: int
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    pairs: bool,
+    model: Path | None,
+    max_length: int,
+    recipe: str = "",
+    new_words: int = 0,
 ) -> Preview:
     """Encode the first MOST_ROWS rows as the recipe would, and say what is left out.
 
-    Without a model, or with one whose tokenizer can't be read here, lengths are not known.
+    Without a model, or with one whose tokenizer can't be read here, lengths are not known. The
+    recipe says what one row of data is: a pair, a whole ranking, or each of its replies. A model
+    from scratch learns a tokenizer of at most `new_words` tokens first, and so is one learned here.
     """
     looked = list(islice(rows, MOST_ROWS + 1))
     cut, looked = len(looked) > MOST_ROWS, looked[:MOST_ROWS]
-    tokens = _tokenizer(model)
+    tokens = _new_tokenizer(looked, new_words) if new_words else readable_tokenizer(model)
     found = Rows()
     encoder = Encoder(tokens or _Letters(), max_length if tokens else 10**9)
     if pairs:
@@ -55,14 +68,57 @@ def preview(
         contradicted=_contradicted(looked) if pairs else 0,
         cut=cut,
         lengths_known=tokens is not None,
+        texts=_texts(found, recipe) if tokens else None,
+        vocabulary=len(tokens) if tokens else None,
     )
 
 
-def _tokenizer(model: Path | None) -> LightTokenizer | None:
+def _new_tokenizer(rows: list[Mapping[str, Any]], size: int) -> LightTokenizer:
+    return LightTokenizer.from_texts(
+        (text for row in rows if row["split"] in ("train", "tokenizer") for text in texts_in(row)),
+        size,
+    )
+
+
+def _texts(found: Rows, recipe: str) -> Texts:
+    """The lengths of the rows that are used, as the recipe groups them."""
+    train, *held = (_grouped(found.splits[name], recipe) for name in SPLITS)
+    return Texts(train=tuple(train), held=tuple(row for rows in held for row in rows))
+
+
+def _grouped(rows: list[dict[str, Any]], recipe: str) -> list[Row]:
+    """Demonstrations are a row each, and so are pairs; rankings are put together from theirs."""
+    if not rows or "labels" in rows[0]:
+        heads = [sum(label == -100 for label in row["labels"]) for row in rows]
+        return [
+            Row(prompt=head, replies=(len(row["labels"]) - head,))
+            for head, row in zip(heads, rows, strict=True)
+        ]
+    if recipe not in ("reward", "kto"):
+        names = ("chosen_ids", "rejected_ids")
+        return [
+            Row(prompt=len(row["prompt_ids"]), replies=tuple(len(row[name]) for name in names))
+            for row in rows
+        ]
+    rankings: dict[tuple[Any, ...], set[tuple[int, ...]]] = {}
+    for row in rows:
+        replies = rankings.setdefault((row["judgement"], *row["prompt_ids"]), set())
+        replies |= {tuple(row["chosen_ids"]), tuple(row["rejected_ids"])}
+    whole = [
+        Row(prompt=len(key) - 1, replies=tuple(sorted(map(len, replies))))
+        for key, replies in rankings.items()
+    ]
+    if recipe == "reward":
+        return whole
+    return [Row(prompt=row.prompt, replies=(length,)) for row in whole for length in row.replies]
+
+
+def readable_tokenizer(model: Path | None) -> LightTokenizer | None:
+    """The tokenizer of the model in a folder, or None where it can't be read without torch."""
     if model is None:
         return None
     try:
-        return LightTokenizer(model)
+        return LightTokenizer.in_folder(model)
     except Exception:  # noqa: BLE001 - what the tokenizers library raises has no name of its own
         return None
 

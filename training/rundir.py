@@ -35,6 +35,7 @@ MODEL = "model"
 MEMBER = "member-"
 SAMPLES = "samples.jsonl"
 ROLLOUTS = "rollouts.jsonl"
+EVALUATIONS = "evaluations.jsonl"
 RANKS = "ranks"
 RESULT = "result.json"
 CACHE = "cache"
@@ -285,8 +286,7 @@ def drop_metrics_after(folder: Path, step: int) -> None:
         return
     lines = (folder / METRICS).read_bytes().splitlines()
     kept = [line for line in lines if (row := _metrics(line)) is not None and row.step <= step]
-    text = b"".join(line + b"\n" for line in kept).decode()
-    write_text_atomic(folder / METRICS, text)
+    write_text_atomic(folder / METRICS, b"".join(line + b"\n" for line in kept).decode())
 
 
 def append_rollouts(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -17,8 +17,14 @@ from labeling.exceptions import NotFound
 from labeling.models import Candidate, Project, Prompt, Snapshot
 from labeling.selectors.snapshots import demonstration_rows, preference_rows, ranking_rows
 from training.inputs import INPUTS
-from training.models import MetricPoint, ModelVersion, RunPrompts, SamplingRun, TrainingRun
-from training.preview import Preview, preview
+from training.models import (
+    Evaluation,
+    MetricPoint,
+    ModelVersion,
+    RunPrompts,
+    SamplingRun,
+    TrainingRun,
+)
 from training.rundir import read_rollouts
 
 SHOWN_REPLIES = 40
@@ -35,6 +41,9 @@ def runs_of(project: Project) -> QuerySet[TrainingRun]:
     return (
         TrainingRun.objects.filter(project=project)
         .select_related("snapshot", "base_model", "reward_model", "created_by", "sampling__model")
+        .select_related(
+            *(f"evaluation__{name}" for name in ("policy", "reference", "baseline", "judge"))
+        )
         .prefetch_related("made_models")
         .order_by("-pk")
     )
@@ -78,7 +87,7 @@ def base_models(project: Project, recipe: str, pk: str = "") -> QuerySet[ModelVe
     Finished ones come before what a stopped run left.
     """
     models = usable_models(project, INPUTS[recipe].base_kinds).order_by("is_partial", "-pk")
-    return models.filter(pk=pk) if pk.isdigit() else models
+    return models.filter(pk=pk) if pk.isdecimal() else models
 
 
 def preset_for(recipe: str, model: ModelVersion | None) -> str:
@@ -94,7 +103,7 @@ def preset_for(recipe: str, model: ModelVersion | None) -> str:
 
 def runs_from(project: Project, model: ModelVersion) -> QuerySet[TrainingRun]:
     """Return the project's training runs that started from the model, newest first."""
-    return runs_of(project).filter(base_model=model, sampling=None)
+    return runs_of(project).filter(base_model=model, sampling=None, evaluation=None)
 
 
 def snapshots_of(project: Project, kind: str) -> QuerySet[Snapshot]:
@@ -181,7 +190,7 @@ def _thinned(run: TrainingRun, limit: int) -> QuerySet[MetricPoint]:
     if stride == 1:
         return rows
     number = Window(RowNumber(), order_by=["step", "pk"])
-    evaluated = Q(values__has_any_keys=["eval_loss", "eval_accuracy"])
+    evaluated = Q(values__has_any_keys=["eval_loss", "eval_accuracy", "eval_objective/scores"])
     return rows.annotate(number=number, place=Mod(F("number"), stride)).filter(
         Q(place=0) | evaluated
     )
@@ -191,6 +200,8 @@ def input_rows(run: TrainingRun) -> Iterator[dict[str, Any]]:
     """Yield the rows of the run's data.jsonl, as docs/run-protocol.md describes them."""
     if run.recipe == "sample":
         return prompt_rows(run.project, SamplingRun.objects.get(run=run).prompt_ids)
+    if run.recipe == "evaluate":
+        return prompt_rows(run.project, Evaluation.objects.get(run=run).prompt_ids)
     snapshot = run.snapshot
     if INPUTS[run.recipe].rewarded:
         prompts = prompt_rows(run.project, RunPrompts.objects.get(run=run).prompt_ids)
@@ -220,21 +231,6 @@ def _reference_rows(run: TrainingRun) -> Iterator[dict[str, Any]]:
             for row in islice(demonstration_rows(snapshot), REFERENCE_ROWS):
                 yield {**row, "split": "reference"}
             return
-
-
-def preview_of(
-    recipe: str, snapshot: Snapshot, base: ModelVersion | None, max_length: int
-) -> Preview | None:
-    """Return what a run would leave out of a snapshot; None where a recipe draws its texts."""
-    if INPUTS[recipe].rewarded:
-        return None
-    pairs = snapshot.kind == Snapshot.Kind.PREFERENCES
-    return preview(
-        preference_rows(snapshot) if pairs else demonstration_rows(snapshot),
-        pairs=pairs,
-        model=base.folder if base else None,
-        max_length=max_length,
-    )
 
 
 def prompt_rows(project: Project, prompt_ids: Sequence[int]) -> Iterator[dict[str, Any]]:

@@ -12,6 +12,9 @@ from kombu.exceptions import OperationalError as BrokerAway
 from labeling.exceptions import PrefloopError
 from training import rundir
 from training.exceptions import AttemptLost
+from training.measuring import measure
+from training.rounds.selectors import open_rounds
+from training.rounds.services import turn_round
 from training.services import attempts
 from training.services.finishing import fail_run, finish_run
 from training.services.tidying import tidy_ended_runs
@@ -80,10 +83,37 @@ def ring_due() -> None:
         ring(run_id)
 
 
+@shared_task(name="training.tasks.turn_rounds")
+def turn_rounds() -> None:
+    """Move every open round on as far as it goes, and ring for the runs that it started."""
+    for round_id in open_rounds():
+        try:
+            started = turn_round(round_id=round_id)
+        except Exception:
+            logger.exception("Round %s could not be turned; the others go on.", round_id)
+            continue
+        for run_id in started:
+            ring(run_id)
+
+
 @shared_task(name="training.tasks.tidy")
 def tidy() -> None:
     """Remove checkpoints and caches that ended runs have left."""
     tidy_ended_runs()
+
+
+@shared_task(name="training.tasks.measure_machine")
+def measure_machine() -> None:
+    """Measure how fast this machine trains, unless that is known."""
+    measure(again=False)
+
+
+def ask_for_measurement() -> None:
+    """Let a worker that trains measure its machine; without a broker nothing is lost."""
+    try:
+        measure_machine.apply_async(expires=RING_AGAIN_AFTER_S)
+    except BrokerAway:
+        logger.warning("The broker does not answer: no machine is measured.", exc_info=True)
 
 
 def ring(run_id: int) -> None:
@@ -92,6 +122,14 @@ def ring(run_id: int) -> None:
         train.apply_async(args=(run_id,), expires=RING_AGAIN_AFTER_S)
     except BrokerAway:
         logger.warning("The broker does not answer: run %s waits for beat.", run_id, exc_info=True)
+
+
+def ring_rounds() -> None:
+    """Let the rounds go on now. Without a broker beat does it within seconds."""
+    try:
+        turn_rounds.apply_async(expires=RING_AGAIN_AFTER_S)
+    except BrokerAway:
+        logger.warning("The broker does not answer: rounds wait for beat.", exc_info=True)
 
 
 def _sentence(error: Exception) -> str:

@@ -2,20 +2,35 @@
 
 from django.urls import path
 
-from training.views import models, runs
+from training.rounds import views as rounds
+from training.views import compare, evaluations, models, runs
 
 app_name = "training"
 
 _PROJECT = "projects/<slug:slug>/"
 _RUN = f"{_PROJECT}runs/<uuid:uid>/"
+_ROUND = f"{_PROJECT}rounds/<int:number>/"
 
 urlpatterns = [
     path(f"{_PROJECT}runs/", runs.run_list, name="run_list"),
     path(f"{_PROJECT}runs/new/", runs.run_new, name="run_new"),
+    path(f"{_PROJECT}runs/compare/", compare.run_compare, name="run_compare"),
     path(_RUN, runs.run_detail, name="run_detail"),
     path(f"{_RUN}stop/", runs.run_stop, name="run_stop"),
     path(f"{_RUN}cancel/", runs.run_cancel, name="run_cancel"),
     path(f"{_RUN}resume/", runs.run_resume, name="run_resume"),
+    path(f"{_PROJECT}rounds/", rounds.round_list, name="round_list"),
+    path(f"{_PROJECT}rounds/loop/", rounds.loop_edit, name="loop_edit"),
+    path(f"{_PROJECT}rounds/start/", rounds.round_start, name="round_start"),
+    path(f"{_PROJECT}rounds/promote/", rounds.policy_promote, name="policy_promote"),
+    path(f"{_PROJECT}rounds/back/", rounds.policy_roll_back, name="policy_roll_back"),
+    path(_ROUND, rounds.round_detail, name="round_detail"),
+    path(f"{_ROUND}pause/", rounds.round_pause, name="round_pause"),
+    path(f"{_ROUND}go-on/", rounds.round_go_on, name="round_go_on"),
+    path(f"{_ROUND}cancel/", rounds.round_cancel, name="round_cancel"),
+    path(f"{_ROUND}redo/", rounds.round_redo, name="round_redo"),
+    path(f"{_ROUND}decide/", rounds.round_decide, name="round_decide"),
+    path(f"{_PROJECT}evaluations/new/", evaluations.evaluation_new, name="evaluation_new"),
     path(f"{_PROJECT}models/", models.model_list, name="model_list"),
     path(f"{_PROJECT}models/new/", models.model_new, name="model_new"),
     path(f"{_PROJECT}models/<int:pk>/", models.model_detail, name="model_detail"),

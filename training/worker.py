@@ -16,7 +16,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from training import launcher, rundir
 from training.exceptions import AttemptLost
-from training.models import RunAttempt, TrainingRun
+from training.models import Evaluation, ModelVersion, RunAttempt, TrainingRun
 from training.provenance import git_commit
 from training.selectors import input_rows
 from training.services import attempts
@@ -135,7 +135,10 @@ def prepare(attempt: RunAttempt) -> None:
 
 
 def _inputs(run: TrainingRun) -> dict[str, dict[str, str]]:
-    models = {"model": run.base_model, "reward": run.reward_model}
+    models: dict[str, ModelVersion | None] = {"model": run.base_model, "reward": run.reward_model}
+    for evaluation in Evaluation.objects.filter(run=run):
+        models["reference"] = evaluation.reference
+        models |= {"baseline": evaluation.baseline, "judge": evaluation.judge}
     return {
         name: {"path": str(model.folder), "sha256": model.sha256}
         for name, model in models.items()

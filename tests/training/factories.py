@@ -14,9 +14,10 @@ from labeling.services.assignments import claim_next
 from labeling.services.judgements import Submission, submit_judgement
 from labeling.services.prompts import ensure_demonstrations
 from labeling.services.snapshots import freeze_snapshot
-from tests.factories import make_comparison, make_prompt, owner_of
+from tests.factories import make_comparison, make_project, make_prompt, owner_of
 from training import launcher
 from training.models import ModelVersion, TrainingRun
+from training.services.evaluations import create_evaluation
 from training.services.models import register_model
 from training.services.runs import create_run
 from training.services.sampling import create_sampling_run
@@ -165,6 +166,24 @@ def make_sampling_run(project: Project, prompts: int = 2, **fields: Any) -> Trai
     model = fields.pop("model", None) or make_model(project)
     fields.setdefault("preset_name", "tiny-cpu")
     return create_sampling_run(actor=owner_of(project), project=project, model=model, **fields)
+
+
+def make_held_out_project(**settings: Any) -> Project:
+    """Return a project all of whose prompts fall into the split validation, as no form allows."""
+    project = make_project(**settings)
+    project.validation_share, project.test_share = 1.0, 0.0
+    project.save(update_fields=["validation_share", "test_share"])
+    return project
+
+
+def make_evaluation(project: Project, prompts: int = 2, **fields: Any) -> TrainingRun:
+    """Return a queued evaluation of a new policy on that many new prompts and the earlier ones."""
+    for _ in range(prompts):
+        make_prompt(project, candidates=0)
+    fields["policy"] = fields.get("policy") or make_model(project)
+    fields["reward_model"] = fields.get("reward_model") or make_model(project, "reward", "judge")
+    fields.setdefault("preset_name", "tiny-cpu")
+    return create_evaluation(actor=owner_of(project), project=project, **fields)
 
 
 def data_rows(run: TrainingRun) -> list[dict[str, Any]]:

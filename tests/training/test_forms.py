@@ -1,5 +1,6 @@
 """Forms made from the typed configs."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from labeling.models import Tag
 from tests.factories import make_project
 from tests.training.factories import make_demonstrations, make_model, make_snapshot
 from training.configs import PRESETS, RECIPES, field_specs, parse_config, preset, to_json
+from training.evaluation_form import EvaluationForm
 from training.forms import GROUPS, RunForm, SampleForm
 from training.inputs import INPUTS
 
@@ -39,11 +41,10 @@ def test_a_form_sent_back_untouched_gives_the_preset(recipe: str, name: str):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_group_of_options_has_a_title_and_no_option_is_lost(recipe: str):
     project = make_project()
-    form = (
-        SampleForm(project=project, preset_name="default")
-        if recipe == "sample"
-        else RunForm(project=project, recipe=recipe, preset_name="default")
+    own = {"sample": SampleForm, "evaluate": EvaluationForm}.get(
+        recipe, partial(RunForm, recipe=recipe)
     )
+    form = own(project=project, preset_name="default")
     assert {spec.group for spec in field_specs(recipe)} <= set(GROUPS)
     shown = [field.name for group in form.groups() for field in group.fields]
     assert sorted(shown) == sorted(spec.name for spec in field_specs(recipe))
@@ -79,8 +80,18 @@ def test_a_recipe_that_draws_replies_asks_for_a_judge_and_prompts():
     assert list(fields["reward_model"].queryset) == [judge]
     assert not fields["snapshot"].required
     assert fields["tags"].choices == [("world", "world")]
-    other = RunForm(project=project, recipe="dpo", preset_name="default")
+    other = RunForm(project=project, recipe="reward", preset_name="default")
     assert not {"reward_model", "tags", "limit"} & other.fields.keys()
+
+
+def test_a_recipe_that_learns_from_rows_may_be_given_a_judge():
+    project = make_project()
+    judge, _ = make_model(project, "reward"), make_model(project)
+    form = RunForm(project=project, recipe="dpo", preset_name="default")
+    fields: dict[str, Any] = form.fields
+    assert list(fields["reward_model"].queryset) == [judge]
+    assert not fields["reward_model"].required
+    assert not {"tags", "limit"} & fields.keys()
 
 
 def test_an_unknown_preset_is_the_default_one():

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from tests.training.machines import write_tokenizer
 from training.preview import MOST_ROWS, preview
 
 
@@ -63,3 +64,39 @@ def test_only_the_first_rows_are_looked_at_and_that_is_said() -> None:
 def test_a_model_without_a_tokenizer_leaves_lengths_unknown(tmp_path: Path) -> None:
     found = preview([_pair("yes", "no")], pairs=True, model=tmp_path, max_length=8)
     assert (found.lengths_known, found.used["train"]) == (False, 1)
+
+
+def test_a_model_from_scratch_is_counted_by_the_tokenizer_it_would_learn() -> None:
+    rows = [
+        {
+            "prompt": _message("user", "one two three"),
+            "completion": _message("assistant", f"one two three number {number}"),
+            "split": "train",
+        }
+        for number in range(30)
+    ]
+    found = preview(rows, pairs=False, model=None, max_length=32, new_words=280)
+    assert found.lengths_known
+    assert found.vocabulary == 280
+    assert found.texts is not None
+    assert len(found.texts.train) == 30
+    # Its marks of turns and ends are tokens too: begin, role, text, end, role; text and end.
+    assert found.texts.train[0].prompt >= 5
+    assert found.texts.train[0].longest <= 32
+
+
+def test_lengths_are_grouped_as_the_recipe_reads_them(tmp_path: Path) -> None:
+    """Three replies of one ranking are three pairs, one comparison, or three replies alone."""
+    write_tokenizer(tmp_path)
+    rows = [
+        _pair(better, worse) for better, worse in (("aa", "bbb"), ("aa", "cccc"), ("bbb", "cccc"))
+    ]
+    grouped = {}
+    for recipe in ("dpo", "reward", "kto"):
+        found = preview(rows, pairs=True, model=tmp_path, max_length=99, recipe=recipe)
+        assert found.texts is not None
+        grouped[recipe] = [row.replies for row in found.texts.train]
+    # A reply's mark of its end counts too.
+    assert grouped["dpo"] == [(3, 4), (3, 5), (4, 5)]
+    assert grouped["reward"] == [(3, 4, 5)]
+    assert sorted(grouped["kto"]) == [(3,), (4,), (5,)]

@@ -48,7 +48,8 @@ class RecipeListView(ApiView):
         return Response(RecipeSerializer(rows, many=True).data)
 
 
-def _snapshot(project: Project, number: int) -> Snapshot:
+def snapshot_numbered(project: Project, number: int) -> Snapshot:
+    """Return a snapshot of the project. Raises InvalidInput."""
     snapshot = Snapshot.objects.filter(project=project, number=number).first()
     if snapshot is None:
         raise InvalidInput(
@@ -58,7 +59,8 @@ def _snapshot(project: Project, number: int) -> Snapshot:
     return snapshot
 
 
-def _model(project: Project, pk: int, field: str) -> ModelVersion:
+def model_named(project: Project, pk: int, field: str) -> ModelVersion:
+    """Return a model that the project may use. Raises InvalidInput, naming the field."""
     model = usable_models(project).filter(pk=pk).first()
     if model is None:
         text = f"{pk} is none of this project, nor shared with it."
@@ -88,21 +90,21 @@ class RunListView(PagedView):
             actor=self.actor,
             project=project,
             recipe=said["recipe"],
-            snapshot=None if number is None else _snapshot(project, number),
-            base_model=None if base is None else _model(project, base, "base_model"),
+            snapshot=None if number is None else snapshot_numbered(project, number),
+            base_model=None if base is None else model_named(project, base, "base_model"),
             config=said["config"],
             preset_name=said["preset"],
             seed=said["seed"],
             name=said["name"],
-            reward_model=None if reward is None else _model(project, reward, "reward_model"),
+            reward_model=None if reward is None else model_named(project, reward, "reward_model"),
             tags=said["tags"],
             exclude_tags=said["exclude_tags"],
             limit=said["limit"],
         )
-        return _queued(project, run)
+        return queued(project, run)
 
 
-def _queued(project: Project, run: TrainingRun) -> Response:
+def queued(project: Project, run: TrainingRun) -> Response:
     """Ring for a new run, and show it."""
     transaction.on_commit(partial(tasks.ring, run.pk))
     return Response(RunDetailSerializer(get_run(project, run.uid)).data, status=201)
@@ -188,12 +190,12 @@ class SamplingListView(PagedView):
         given = SamplingInput(data=request.data)
         given.is_valid(raise_exception=True)
         said: dict[str, Any] = dict(given.validated_data)
-        model = _model(project, said.pop("model"), "model")
+        model = model_named(project, said.pop("model"), "model")
         preset = said.pop("preset", "")
         run = create_sampling_run(
             actor=self.actor, project=project, model=model, preset_name=preset, **said
         )
-        return _queued(project, run)
+        return queued(project, run)
 
 
 class SamplingView(ApiView):

@@ -7,8 +7,19 @@ from rest_framework import serializers
 
 from labeling.api.serializers import InputSerializer
 from training.configs import PRESETS, FieldSpec
+from training.health import Health
+from training.health_facts import Finding
 from training.inputs import INPUTS
-from training.models import MetricPoint, ModelVersion, RunAttempt, SamplingRun, TrainingRun
+from training.models import (
+    Evaluation,
+    MetricPoint,
+    ModelVersion,
+    RunAttempt,
+    SamplingRun,
+    TrainingRun,
+)
+from training.run_health import run_health
+from training.services.evaluations import SPLITS
 from training.services.runs import MAX_SEED
 from training.services.sampling import MAX_OVERLAP
 
@@ -89,6 +100,26 @@ class SamplingSerializer(serializers.ModelSerializer[SamplingRun]):
         return len(sampling.prompt_ids)
 
 
+class EvaluationSerializer(serializers.ModelSerializer[Evaluation]):
+    """Against what an evaluation measures a policy; what it measured stands in the run's result."""
+
+    policy = ModelRefSerializer()
+    reference = ModelRefSerializer()
+    baseline = ModelRefSerializer(allow_null=True)
+    judge = ModelRefSerializer(allow_null=True)
+    prompts = serializers.SerializerMethodField()
+
+    class Meta:
+        """The models, the selection, and the hidden score where the project has one."""
+
+        model = Evaluation
+        fields = ("policy", "reference", "baseline", "judge", "selection", "prompts", "gold")
+
+    def get_prompts(self, evaluation: Evaluation) -> int:
+        """Return how many prompts were chosen."""
+        return len(evaluation.prompt_ids)
+
+
 class RunSerializer(serializers.ModelSerializer[TrainingRun]):
     """A run as a list shows it."""
 
@@ -97,6 +128,7 @@ class RunSerializer(serializers.ModelSerializer[TrainingRun]):
     reward_model = ModelRefSerializer(allow_null=True)
     model = serializers.SerializerMethodField()
     sampling = serializers.SerializerMethodField()
+    evaluation = serializers.SerializerMethodField()
 
     class Meta:
         """Everything but what is long."""
@@ -116,6 +148,7 @@ class RunSerializer(serializers.ModelSerializer[TrainingRun]):
             "reward_model",
             "model",
             "sampling",
+            "evaluation",
             "exit_code",
             "error",
             "created_at",
@@ -135,11 +168,36 @@ class RunSerializer(serializers.ModelSerializer[TrainingRun]):
         sampling = getattr(run, "sampling", None)
         return dict(SamplingSerializer(sampling).data) if sampling else None
 
+    @extend_schema_field(EvaluationSerializer(allow_null=True))
+    def get_evaluation(self, run: TrainingRun) -> dict[str, Any] | None:
+        """Return against what a policy is measured, if the run is an evaluation."""
+        evaluation = getattr(run, "evaluation", None)
+        return dict(EvaluationSerializer(evaluation).data) if evaluation else None
+
+
+class FindingSerializer(serializers.Serializer[Finding]):
+    """What looks wrong with a run, and what to try."""
+
+    rule = serializers.CharField()
+    severity = serializers.ChoiceField(choices=["bad", "warn"])
+    since_step = serializers.IntegerField(allow_null=True)
+    title = serializers.CharField()
+    sentence = serializers.CharField()
+    remedy = serializers.CharField()
+
+
+class HealthSerializer(serializers.Serializer[Health]):
+    """The findings of a run, the worst first, and what was looked at."""
+
+    findings = FindingSerializer(many=True)
+    checked = serializers.ListField(child=serializers.CharField())
+
 
 class RunDetailSerializer(RunSerializer):
     """A run with all that it is known by."""
 
     attempts = RunAttemptSerializer(many=True)
+    health = serializers.SerializerMethodField()
 
     class Meta(RunSerializer.Meta):
         """And what is long."""
@@ -153,7 +211,13 @@ class RunDetailSerializer(RunSerializer):
             "result",
             "log_tail",
             "attempts",
+            "health",
         )
+
+    @extend_schema_field(HealthSerializer)
+    def get_health(self, run: TrainingRun) -> dict[str, Any]:
+        """Return what looks wrong with the run."""
+        return dict(HealthSerializer(run_health(run)).data)
 
 
 class RunInput(InputSerializer):
@@ -171,7 +235,8 @@ class RunInput(InputSerializer):
         required=False,
         allow_null=True,
         default=None,
-        help_text="of recipes that learn from their own replies: ppo, rloo, grpo",
+        help_text="needed by ppo, rloo and grpo, which learn from its scores; sft, dpo and kto may "
+        "have one, which scores replies to validation prompts",
     )
     tags = serializers.ListField(
         child=serializers.CharField(),
@@ -206,6 +271,38 @@ class SamplingInput(InputSerializer):
         required=False, allow_null=True, default=None, min_value=1, max_value=MAX_OVERLAP
     )
     priority = serializers.IntegerField(required=False, default=0, min_value=-1000, max_value=1000)
+
+
+class EvaluationInput(InputSerializer):
+    """An evaluation to be started. `config` holds what differs from the preset."""
+
+    policy = serializers.IntegerField()
+    reward_model = serializers.IntegerField()
+    reference = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="what the KL is measured to; empty: the model with which the policy's learning "
+        "from preferences began",
+    )
+    baseline = serializers.IntegerField(
+        required=False, allow_null=True, default=None, help_text="the policy to win against"
+    )
+    judge = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="a policy that says which of two replies is better, policy or baseline",
+    )
+    preset = serializers.ChoiceField(required=False, choices=list(PRESETS["evaluate"]))
+    config = serializers.DictField(required=False, default=dict)
+    seed = serializers.IntegerField(required=False, default=0, min_value=0, max_value=MAX_SEED)
+    split = serializers.ChoiceField(required=False, choices=SPLITS, default="validation")
+    tags = serializers.ListField(child=serializers.CharField(), required=False, default=list)
+    exclude_tags = serializers.ListField(
+        child=serializers.CharField(), required=False, default=list
+    )
+    limit = serializers.IntegerField(required=False, allow_null=True, default=None, min_value=2)
 
 
 class MetricSerializer(serializers.ModelSerializer[MetricPoint]):

@@ -2,17 +2,22 @@
 
 from django.urls import path
 
-from training.api import models, runs
+from training.api import compare, evaluations, models, plans, runs
+from training.rounds import api as rounds
 
 app_name = "training_api"
 
 _RUN = "projects/<slug:slug>/runs/<uuid:uid>/"
+_ROUND = "projects/<slug:slug>/rounds/<int:number>/"
 _SAMPLING = "projects/<slug:slug>/sampling-runs/"
+_EVALUATIONS = "projects/<slug:slug>/evaluations/"
 _MODELS = "projects/<slug:slug>/models/"
 
 urlpatterns = [
     path("recipes/", runs.RecipeListView.as_view(), name="recipes"),
     path("projects/<slug:slug>/runs/", runs.RunListView.as_view(), name="runs"),
+    path("projects/<slug:slug>/runs/plan/", plans.PlanView.as_view(), name="run_plan"),
+    path("projects/<slug:slug>/runs/compare/", compare.CompareView.as_view(), name="runs_compare"),
     path(_RUN, runs.RunView.as_view(), name="run"),
     path(f"{_RUN}metrics/", runs.MetricListView.as_view(), name="metrics"),
     path(f"{_RUN}stop/", runs.StopView.as_view(), name="run_stop"),
@@ -20,6 +25,18 @@ urlpatterns = [
     path(f"{_RUN}resume/", runs.ResumeView.as_view(), name="run_resume"),
     path(_SAMPLING, runs.SamplingListView.as_view(), name="sampling_runs"),
     path(f"{_SAMPLING}<uuid:uid>/", runs.SamplingView.as_view(), name="sampling_run"),
+    path(_EVALUATIONS, evaluations.EvaluationListView.as_view(), name="evaluations"),
+    path(f"{_EVALUATIONS}<uuid:uid>/", evaluations.EvaluationView.as_view(), name="evaluation"),
+    path("projects/<slug:slug>/loop/", rounds.LoopView.as_view(), name="loop"),
+    path("projects/<slug:slug>/rounds/", rounds.RoundListView.as_view(), name="rounds"),
+    path(_ROUND, rounds.RoundView.as_view(), name="round"),
+    path(f"{_ROUND}pause/", rounds.PauseView.as_view(), name="round_pause"),
+    path(f"{_ROUND}go-on/", rounds.GoOnView.as_view(), name="round_go_on"),
+    path(f"{_ROUND}cancel/", rounds.RoundCancelView.as_view(), name="round_cancel"),
+    path(f"{_ROUND}redo/", rounds.RedoView.as_view(), name="round_redo"),
+    path(f"{_ROUND}decide/", rounds.DecideView.as_view(), name="round_decide"),
+    path("projects/<slug:slug>/promotions/", rounds.PromotionListView.as_view(), name="promotions"),
+    path("projects/<slug:slug>/promotions/back/", rounds.RollBackView.as_view(), name="roll_back"),
     path(_MODELS, models.ModelListView.as_view(), name="models"),
     path(f"{_MODELS}<int:pk>/", models.ModelView.as_view(), name="model"),
     path(f"{_MODELS}<int:pk>/share/", models.ShareView.as_view(), name="model_share"),

@@ -32,6 +32,16 @@ class RunCallback(TrainerCallback):
         self._stop = stop
         self._keep = keep
 
+    def on_epoch_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        train_dataloader: Any = None,
+        **_: Any,
+    ) -> None:
+        set_epoch(train_dataloader, int(state.epoch or 0))
+
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
@@ -85,6 +95,21 @@ class RunCallback(TrainerCallback):
             path, {"step": state.global_step, "total": state.max_steps, "tokens": tokens}
         )
         rundir.remove_checkpoints(self._run.folder, keep=self._keep)
+
+
+def set_epoch(loader: Any, epoch: int) -> None:
+    """Let the sampler behind a loader draw for this epoch, however many others wrap it.
+
+    A Trainer tells its loader, and that one looks two samplers deep. With several processes a run
+    that goes on in mid-epoch has a third around a sampler that is not torch's own, and would draw
+    the epoch in the order of the first.
+    """
+    holder: Any = getattr(loader, "batch_sampler", None)
+    while hasattr(holder, "batch_sampler"):
+        holder = holder.batch_sampler
+    sampler: Any = getattr(holder, "sampler", None)
+    if hasattr(sampler, "set_epoch"):
+        sampler.set_epoch(epoch)
 
 
 def measures(logs: Mapping[str, Any]) -> dict[str, float]:

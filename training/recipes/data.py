@@ -15,7 +15,7 @@ from training.encoding import Dropped as Dropped
 from training.encoding import Encoder as Encoder
 from training.encoding import Ids as Ids
 from training.encoding import Messages as Messages
-from training.encoding import Rows, fill_demonstrations, fill_pairs
+from training.encoding import Rows, fill_demonstrations, fill_pairs, texts_in
 
 
 @dataclass(kw_only=True)
@@ -65,9 +65,5 @@ def usable(found: Splits) -> Splits:
 def tokenizer_texts(folder: Path) -> Iterator[str]:
     """What a new tokenizer learns from: rows of the splits `train` and `tokenizer`."""
     for row in read_rows(folder):
-        if row["split"] not in ("train", "tokenizer"):
-            continue
-        if "text" in row:
-            yield row["text"]
-        for message in [*row.get("prompt", []), *row.get("completion", [])]:
-            yield message["content"]
+        if row["split"] in ("train", "tokenizer"):
+            yield from texts_in(row)

@@ -15,12 +15,14 @@ from training import rundir
 from training.configs import DPOConfig
 from training.recipes.callbacks import RunCallback
 from training.recipes.data import Encoder, Splits, encode_pairs
-from training.recipes.dpo_trainer import PairTrainer, SoftCollator, SoftPairTrainer
+from training.recipes.dpo_trainer import PairCollator, PairTrainer, SoftCollator, SoftPairTrainer
 from training.recipes.fitting import conclude, fit, trainer_arguments
+from training.recipes.judging import judge_for
 from training.recipes.loading import load_policy, load_tokenizer, lora, need_template
 from training.recipes.pairing import best_versus_random
 from training.recipes.reference import keep, reference_key
 from training.recipes.running import Run, StopSignal, logger, needed_model, open_run
+from training.recipes.shared_prefix import costs_of, sharing
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -40,21 +42,28 @@ def main(arguments: list[str] | None = None) -> None:
         validation = keep(validation, run.folder, key, "validation")
     policy = load_policy(base, tokenizer, config=config)
     frozen = not config.precompute_ref_log_probs and not config.lora_r
+    reference = copy.deepcopy(policy) if frozen or (run.reward and not config.lora_r) else None
     callback = RunCallback(run, stop, config.keep_checkpoints)
-    pad = int(tokenizer.pad_token_id)
+    judge = judge_for(run, policy, tokenizer, rows, reference=reference)
+    collator = (SoftCollator if soft else PairCollator)(
+        int(tokenizer.pad_token_id),
+        max_length=config.max_length,
+        shared=sharing(config.shared_prefix, policy),
+        costs=costs_of(policy),
+    )
     trainer = (SoftPairTrainer if soft else PairTrainer)(
         model=policy,
-        ref_model=copy.deepcopy(policy) if frozen else None,
+        ref_model=reference if frozen else None,
         args=TRLConfig(**trainer_arguments(run, rows), **_loss(config, soft=soft)),
-        data_collator=SoftCollator(pad, max_length=config.max_length) if soft else None,
+        data_collator=collator,
         train_dataset=train,
         eval_dataset=validation,
         processing_class=tokenizer,
-        callbacks=[callback],
+        callbacks=[callback, *([judge] if judge else [])],
         peft_config=lora(config),
     )
-    fitted = fit(run, trainer, callback)
-    conclude(run, trainer, fitted, tokenizer=tokenizer, rows=rows, kind="policy")
+    fitted = fit(run, trainer, callback, judge)
+    conclude(run, trainer, fitted, tokenizer=tokenizer, rows=rows, kind="policy", judge=judge)
 
 
 def _pairs(run: Run, config: DPOConfig, encoder: Encoder) -> Splits:

@@ -1,4 +1,6 @@
-"""TRL's DPOTrainer on pairs that are ids already, with soft labels and a reference that is kept."""
+"""TRL's DPOTrainer on pairs that are ids already: a prompt encoded once for both replies, soft
+labels, and a reference that is kept.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +15,88 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference, DPOTrainer
 
 from training import rundir
 from training.recipes.dpo_loss import smoothed, soft_label_loss
+from training.recipes.grouping import GroupsByLength
+from training.recipes.shared_prefix import (
+    Costs,
+    Pack,
+    pack,
+    packed,
+    padded,
+    shares,
+    teach_trunk,
+)
 
 SOFT = ("target", "weight")
 SPOT_SHARE, SPOT_MOST = 0.01, 64
 
 
+REPLIES = ("chosen", "rejected")
+
+
 @dataclass
-class SoftCollator(DataCollatorForPreference):
-    """TRL's collator, with the target and the weight of each pair beside it."""
+class PairCollator(DataCollatorForPreference):
+    """TRL's collator, or a row a pair where the prompts of a batch are encoded once.
+
+    `shared` is "never", "always", or "auto" for whichever is less work by `costs`.
+    """
+
+    shared: str = "never"
+    costs: Costs | None = None
 
     def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-        """A batch of 2 x pairs rows, and `target` and `weight` of shape (pairs,)."""
+        """A batch of 2 x pairs texts, the chosen ones first."""
+        if not self.shares(examples):
+            batch: dict[str, Any] = super().torch_call(examples)
+            return batch
+        packs = [
+            pack(one["prompt_ids"], [one[f"{name}_ids"] for name in REPLIES]) for one in examples
+        ]
+        ids, segments, positions = packed(packs, self.pad_token_id)
+        return {
+            **self._texts(examples, packs),
+            "attention_mask": (segments >= 0).long(),  # by which TRL counts the tokens it read
+            "shared_ids": ids,
+            "segments": segments,
+            "position_ids": positions,
+            **_reference(examples),
+        }
+
+    def shares(self, examples: list[dict[str, Any]]) -> bool:
+        """Whether the prompts of this batch are encoded once."""
+        prompts = [len(one["prompt_ids"]) for one in examples]
+        replies = [[len(one[f"{name}_ids"]) for name in REPLIES] for one in examples]
+        return shares(self.shared, self.costs, prompts, replies)
+
+    def _texts(self, examples: list[dict[str, Any]], packs: list[Pack]) -> dict[str, Any]:
+        """What TRL scores: each reply behind the prompt's last token, which foretells its first.
+
+        `places` tells where in its pack each of these tokens stands.
+        """
+        texts, places = [], []
+        for number, name in enumerate(REPLIES):
+            for one, row in zip(examples, packs, strict=True):
+                reply, start = one[f"{name}_ids"], row.starts[number]
+                texts.append([one["prompt_ids"][-1], *reply])
+                places.append([len(one["prompt_ids"]) - 1, *range(start, start + len(reply))])
+        return {
+            "input_ids": padded(texts, self.pad_token_id),
+            "completion_mask": padded([[0] + [1] * (len(text) - 1) for text in texts], 0),
+            "places": padded(places, 0),
+        }
+
+
+def _reference(examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    """What the reference said, where it was asked before, of shape (pairs,) for each reply."""
+    names = [f"ref_{name}_logps" for name in REPLIES if f"ref_{name}_logps" in examples[0]]
+    return {name: torch.tensor([one[name] for one in examples]) for name in names}
+
+
+@dataclass
+class SoftCollator(PairCollator):
+    """The same, with the target and the weight of each pair beside it."""
+
+    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        """A batch of 2 x pairs texts, and `target` and `weight` of shape (pairs,)."""
         batch = super().torch_call(examples)
         for name in SOFT:
             batch[name] = torch.tensor([example[name] for example in examples])
@@ -33,12 +106,19 @@ class SoftCollator(DataCollatorForPreference):
 _Trainer: Any = DPOTrainer  # TRL's methods have no types
 
 
-class PairTrainer(_Trainer):  # type: ignore[misc]
+class PairTrainer(GroupsByLength, _Trainer):  # type: ignore[misc]
     """TRL's trainer on pairs that are already token ids.
 
     TRL encodes prompt and reply together, cuts where tokens merge across the boundary and drops
     rows without a count; its other two trainers take ready ids, this one has no switch for it.
+    Losses and figures are TRL's: of a batch whose prompts are encoded once it is shown the replies,
+    each behind one token of its prompt. Only the balance of a mixture of experts counts otherwise.
     """
+
+    def __init__(self, model: Any, ref_model: Any = None, **kwargs: Any) -> None:
+        for each in filter(None, (model, ref_model)):
+            teach_trunk(each)
+        super().__init__(model=model, ref_model=ref_model, **kwargs)
 
     def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
         return dataset

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -16,7 +15,14 @@ from accelerate.utils import gather_object
 from torch.nn.utils.rnn import pad_sequence
 
 from training.configs import PPOConfig
-from training.recipes.actors import Actors, Batch, collate, log_probabilities, values_of
+from training.recipes.actors import (
+    Actors,
+    Batch,
+    collate,
+    log_probabilities,
+    values_of,
+    with_entropies,
+)
 from training.recipes.data import Ids
 from training.recipes.episodes import Episode, Material, Minibatch, begin, cut
 from training.recipes.returns import gae, judged_without_end, kl_terms, token_rewards, whiten
@@ -111,12 +117,13 @@ class Collector:
     def _judge(self, episodes: list[Episode], parts: Sequence[Sequence[int]]) -> None:
         """Let the four models speak of this process's parts, and share it with the others."""
         said: list[tuple[int, dict[str, torch.Tensor]]] = []
+        temperature = self.config.temperature
         for part in parts:
             batch = self.batch(episodes, part)
             with self._accelerator.autocast():
-                logprobs, entropy = self._log_probabilities(self.actors.policy, batch)
+                logprobs, entropy = with_entropies(self.actors.policy, batch, temperature)
                 with self.actors.as_reference() as model:
-                    reference, _ = self._log_probabilities(model, batch)
+                    reference = log_probabilities(model, batch, temperature)
                 values = values_of(self.actors.critic, batch)
             found = {"logprobs": logprobs, "reference": reference}
             found |= {"values": values, "entropy": entropy}
@@ -142,9 +149,6 @@ class Collector:
         prompts = [episodes[at].prompt for at in part]
         replies = [episodes[at].reply for at in part]
         return collate(prompts, replies, self._pad, self._accelerator.device)
-
-    def _log_probabilities(self, model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        return log_probabilities(model, batch, self.config.temperature)
 
     def table(self, episodes: Sequence[Episode], beta: float) -> Table:
         """All episodes as tensors, with rewards, advantages and returns."""

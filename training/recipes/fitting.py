@@ -14,6 +14,8 @@ from training import rundir
 from training.configs import TrainingConfig
 from training.recipes.callbacks import RunCallback, measures
 from training.recipes.data import Splits
+from training.recipes.grouping import BY_LENGTH
+from training.recipes.judging import Judge
 from training.recipes.loading import save_model, whole
 from training.recipes.ranks import tell, watched
 from training.recipes.running import Run, logger, write_result
@@ -76,6 +78,7 @@ def trainer_arguments(run: Run, rows: Splits) -> dict[str, Any]:
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": config.device != "cpu",
         "push_to_hub": False,
+        **({"train_sampling_strategy": BY_LENGTH} if getattr(config, BY_LENGTH, False) else {}),
     }
 
 
@@ -94,9 +97,11 @@ def _schedule(config: TrainingConfig) -> dict[str, Any]:
     }
 
 
-def fit(run: Run, trainer: Any, callback: RunCallback) -> Fitted:
+def fit(run: Run, trainer: Any, callback: RunCallback, judge: Judge | None = None) -> Fitted:
     """Train from the newest whole checkpoint, or from the start, to the end or a wish to stop."""
     callback.trainer = trainer
+    if judge:
+        judge.trainer = trainer
     drawn = watched(run, trainer)
     checkpoint = rundir.newest_checkpoint(run.folder)
     if checkpoint is None:
@@ -141,12 +146,14 @@ def conclude(
     settle: Callable[[Any], Mapping[str, Any]] | None = None,
     measure: Callable[[Any], Measured] | None = None,
     members: Sequence[Path] = (),
+    judge: Judge | None = None,
 ) -> None:
     """Evaluate, save the model and write the result; after a stop without the evaluation.
 
     `settle` makes the last change to the whole model before it is saved, and says what it did;
     `measure` is asked for more metrics of the finished model. What either says beside metrics
-    stands in result.json under its own name. `members` are an ensemble's other models.
+    stands in result.json under its own name. `members` are an ensemble's other models; `judge` may
+    choose other weights than the last ones.
     """
     metrics, stopped = dict(fitted.metrics), fitted.stopped
     extra: dict[str, Any] = {}
@@ -156,6 +163,8 @@ def conclude(
     elif trainer.eval_dataset is not None and not _evaluated_last(trainer.state):
         metrics.update(measures(trainer.evaluate()))
     if run.first:
+        if judge and not stopped:
+            extra.update(judge.choose(metrics))
         model = whole(trainer.accelerator.unwrap_model(trainer.model))
         extra.update(settle(model) if settle else {})
         save_model(model, tokenizer, run.folder / rundir.MODEL, members)

@@ -19,6 +19,7 @@ from training.configs import KTOConfig
 from training.recipes.callbacks import RunCallback
 from training.recipes.data import Encoder, Splits, encode_pairs
 from training.recipes.fitting import conclude, fit, trainer_arguments
+from training.recipes.judging import judge_for
 from training.recipes.loading import load_policy, load_tokenizer, lora, need_template
 from training.recipes.running import StopSignal, logger, needed_model, open_run
 
@@ -52,10 +53,12 @@ def main(arguments: list[str] | None = None) -> None:
     rows = unpaired(encode_pairs(run.folder, Encoder(tokenizer, config.max_length)), run.seed)
     logger.info("data: %s", rows.report())
     policy = load_policy(base, tokenizer, config=config)
+    reference = None if config.lora_r else copy.deepcopy(policy)
     callback = RunCallback(run, stop, config.keep_checkpoints)
+    judge = judge_for(run, policy, tokenizer, rows, reference=reference)
     trainer = ReplyTrainer(
         model=policy,
-        ref_model=None if config.lora_r else copy.deepcopy(policy),
+        ref_model=reference,
         args=TRLConfig(
             **trainer_arguments(run, rows),
             beta=config.beta,
@@ -66,11 +69,11 @@ def main(arguments: list[str] | None = None) -> None:
         train_dataset=rows.dataset("train"),
         eval_dataset=rows.dataset("validation"),
         processing_class=tokenizer,
-        callbacks=[callback],
+        callbacks=[callback, *([judge] if judge else [])],
         peft_config=lora(config),
     )
-    fitted = fit(run, trainer, callback)
-    conclude(run, trainer, fitted, tokenizer=tokenizer, rows=rows, kind="policy")
+    fitted = fit(run, trainer, callback, judge)
+    conclude(run, trainer, fitted, tokenizer=tokenizer, rows=rows, kind="policy", judge=judge)
 
 
 def unpaired(rows: Splits, seed: int) -> Splits:

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     AutoConfig,
@@ -25,38 +24,17 @@ from transformers import (
 from training import rundir
 from training.configs import Config, PolicyConfig, SFTConfig, TrainingConfig
 from training.recipes.quantized import is_quantized, merged, quantization
-from training.recipes.reward_model import need_head, reward_class
-
-PAD, BOS, END = "<|pad|>", "<|bos|>", "<|end|>"
-ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
-TEMPLATE = (
-    "{{ '<|bos|>' }}{% for message in messages %}"
-    "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
-)
+from training.recipes.reward_model import needed_head, reward_class
+from training.tokenizing import BOS, END, PAD, ROLES, TEMPLATE, learned
 
 
 def new_tokenizer(
     texts: Iterable[str], vocab_size: int, max_length: int
 ) -> PreTrainedTokenizerBase:
-    """A byte-level BPE tokenizer learned from texts, with marks of its own for pad, begin and end.
-
-    All 256 bytes are in it, so any text can be encoded. The marks of the roles are tokens of their
-    own, so no merge crosses from a prompt into a reply.
-    """
-    core = Tokenizer(models.BPE())
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        special_tokens=[PAD, BOS, END, *ROLES],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    core.train_from_iterator(texts, trainer)
+    """A tokenizer learned from texts, see `training.tokenizing.learned`."""
     wrap: Any = PreTrainedTokenizerFast
     tokenizer: PreTrainedTokenizerBase = wrap(
-        tokenizer_object=core,
+        tokenizer_object=learned(texts, vocab_size),
         pad_token=PAD,
         bos_token=BOS,
         eos_token=END,
@@ -146,16 +124,19 @@ def load_reward_model(
     if headless and seed is None:
         raise rundir.RunFolderError(f"{path} holds no reward model: train one with recipe reward.")
     config = AutoConfig.from_pretrained(path, num_labels=1)
-    stock = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING.get(type(config), None)
+    stock: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING.get(type(config), None)
     if stock is None:
         raise rundir.RunFolderError(f"{path} holds a {config.model_type}, which can't score texts.")
-    model: Any = reward_class(stock).from_pretrained(path, config=config, dtype=torch.float32)
-    need_head(model, path)
+    head = needed_head(stock, config, path)
+    model: Any = reward_class(stock, head).from_pretrained(path, config=config, dtype=torch.float32)
     if headless and seed is not None:
         generator = torch.Generator().manual_seed(seed)
-        width = model.score.weight.shape[1]
-        noise = torch.randn(model.score.weight.shape, generator=generator)
-        model.score.weight.data.copy_(noise / (width + 1) ** 0.5)
+        weight = getattr(model, head).weight
+        noise = torch.randn(weight.shape, generator=generator)
+        weight.data.copy_(noise / (weight.shape[1] + 1) ** 0.5)
+    if getattr(model, head).bias is not None:
+        # Differences of scores know no bias: Adam would make steps of its gradient's rounding.
+        getattr(model, head).bias.requires_grad_(False)
     fitted = _fit(model, tokenizer)
     fitted.config.pad_token_id = tokenizer.pad_token_id
     return fitted

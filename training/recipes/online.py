@@ -18,7 +18,6 @@ from training.recipes.fitting import conclude, fit, trainer_arguments
 from training.recipes.loading import (
     device_of,
     load_policy,
-    load_reward_model,
     load_tokenizer,
     lora,
     need_template,
@@ -31,7 +30,7 @@ from training.recipes.running import (
     needed_reward,
     open_run,
 )
-from training.recipes.scoring import Scorer
+from training.recipes.scoring import Scorer, load_judge, longest_text, suffix_of
 
 
 def train(
@@ -53,13 +52,24 @@ def train(
     tokenizer = load_tokenizer(base)
     need_template(tokenizer, base)
     _need_room(base, tokenizer)
-    rows = encode_prompts(run.folder, Encoder(tokenizer, config.max_length - config.max_new_tokens))
+    policy = load_policy(base, tokenizer, config=config)
+    scorer = load_judge(
+        needed_reward(run),
+        tokenizer,
+        device=device_of(config),
+        batch_size=config.per_device_batch_size,
+    )
+    suffix = suffix_of(scorer.encoder, _ends(policy))
+    new_tokens = config.max_new_tokens
+    longest = longest_text(
+        scorer, suffix, max_length=config.max_length, models=[policy], new_tokens=new_tokens
+    )
+    rows = encode_prompts(run.folder, Encoder(tokenizer, longest - new_tokens))
     logger.info("data: %s", rows.report())
     callback = RunCallback(run, stop, config.keep_checkpoints)
-    policy = load_policy(base, tokenizer, config=config)
     trainer = trainer_kind(
         model=policy,
-        reward_funcs=reward_model(run, config, tokenizer, _ends(policy)),
+        reward_funcs=reward_model(scorer, config, _ends(policy)),
         args=arguments_kind(**_arguments(run, config, rows), **loss(config)),
         train_dataset=Dataset.from_list(in_order(rows.splits["train"], config, run.seed)),
         eval_dataset=rows.dataset("validation"),
@@ -125,27 +135,22 @@ def encode_prompts(folder: Path, encoder: Encoder) -> Splits:
 
 
 def reward_model(
-    run: Run, config: OnlineConfig, tokenizer: PreTrainedTokenizerBase, ends: Set[int]
+    scorer: Scorer, config: OnlineConfig, ends: Set[int]
 ) -> Callable[..., list[float]]:
-    """The run's reward model as TRL asks for it; RunFolderError if it reads other tokens.
+    """The run's reward model as TRL asks for it.
 
     `ends` are the tokens of which one ends a complete reply.
     """
-    path = needed_reward(run)
-    own = load_tokenizer(path)
-    if own.get_vocab() != tokenizer.get_vocab() or own.chat_template != tokenizer.chat_template:
-        raise rundir.RunFolderError(
-            f"The reward model in {path} reads other tokens than the policy: train a reward model "
-            "from this policy, or from one of its ancestors."
-        )
-    network: Any = load_reward_model(path, own)
-    scorer = Scorer(network.to(device_of(config)), own, config.per_device_batch_size)
-    encoder = Encoder(tokenizer, config.max_length)
+    encoder = scorer.encoder
+    suffix = suffix_of(encoder, ends)
 
     def score(prompts: Sequence[Any], completion_ids: Sequence[Ids], **_: Any) -> list[float]:
         heads = [encoder.prompt(prompt) for prompt in prompts]
-        scores = scorer.score_ids([h + list(c) for h, c in zip(heads, completion_ids, strict=True)])
         ended = [ids[-1] in ends for ids in completion_ids]
+        parts = zip(heads, completion_ids, ended, strict=True)
+        # A complete reply ends as the template ends one: such exchanges the judge learned from.
+        whole = [head + list(ids) + (suffix if end else []) for head, ids, end in parts]
+        scores = scorer.score_ids(whole)
         return [judged(s, e, config) for s, e in zip(scores, ended, strict=True)]
 
     score.__name__ = "reward_model"  # by this name TRL logs it

@@ -19,7 +19,7 @@ from torch import distributed
 from training import rundir
 from training.configs import PPOConfig
 from training.recipes.actors import Actors, trained
-from training.recipes.data import Encoder, Ids
+from training.recipes.data import Encoder
 from training.recipes.episodes import Episode, Material, read_material
 from training.recipes.experience import Collector, Table, mean_kl
 from training.recipes.loading import need_template, save_model
@@ -37,6 +37,7 @@ from training.recipes.running import (
     write_rank,
     write_result,
 )
+from training.recipes.scoring import longest_text, suffix_of
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -52,7 +53,15 @@ def main(arguments: list[str] | None = None) -> None:
         config, needed_model(run), needed_reward(run), accelerator.device, seed=run.seed
     )
     need_template(actors.tokenizer, needed_model(run))
-    encoder = Encoder(actors.tokenizer, longest(config, actors))
+    suffix = suffix_of(actors.scorer.encoder, end_marks(actors.policy))
+    longest = longest_text(
+        actors.scorer,
+        suffix,
+        max_length=config.max_length,
+        models=[actors.policy],
+        new_tokens=config.max_new_tokens,
+    )
+    encoder = Encoder(actors.tokenizer, longest)
     material = read_material(run.folder, encoder, config)
     logger.info("data: %s", material.report())
     collector = Collector(
@@ -62,7 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
         roller=roller_for(run, actors, accelerator, encoder.max_length),
         material=material,
         accelerator=accelerator,
-        suffix=suffix_of(encoder, actors),
+        suffix=suffix,
     )
     trainer = PPOTrainer(collector, seed=run.seed, texts=material.texts, accelerator=accelerator)
     if load_checkpoint(run, trainer):
@@ -70,23 +79,6 @@ def main(arguments: list[str] | None = None) -> None:
     share_weights(actors, accelerator)
     metrics, reason = train(run, trainer, stop, accelerator)
     conclude(run, trainer, material, metrics, reason)
-
-
-def longest(config: PPOConfig, actors: Actors) -> int:
-    """The longest text, in tokens, that config, policy and critic all allow."""
-    limits = [
-        getattr(model.config, "max_position_embeddings", config.max_length)
-        for model in (actors.policy, actors.critic.model)
-    ]
-    return min(config.max_length, *limits)
-
-
-def suffix_of(encoder: Encoder, actors: Actors) -> Ids:
-    """What the template writes after a reply's end mark, and a policy never does."""
-    user, reply = {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}
-    ids = encoder.exchange([user], [reply])[1]
-    ends = [place for place, token in enumerate(ids) if token in end_marks(actors.policy)]
-    return ids[ends[-1] + 1 :] if ends else []
 
 
 def roller_for(run: Run, actors: Actors, accelerator: Accelerator, max_length: int) -> Roller:

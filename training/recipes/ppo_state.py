@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 
 from training import rundir
-from training.recipes.actors import trained
+from training.recipes.actors import kept, put_back, trained
 from training.recipes.ppo_trainer import PPOTrainer
 from training.recipes.running import Run
 
@@ -36,10 +36,10 @@ def save_checkpoint(run: Run, trainer: PPOTrainer, accelerator: Accelerator, kee
 
 
 def _save(trainer: PPOTrainer, path: Path) -> None:
-    save_file(_kept(trained(trainer.actors.policy)), path / POLICY)
-    save_file(_kept(trained(trainer.actors.critic)), path / CRITIC)
+    save_file(kept(trained(trainer.actors.policy)), path / POLICY)
+    save_file(kept(trained(trainer.actors.critic)), path / CRITIC)
     if trainer.average is not None:
-        save_file(_kept(trainer.average), path / AVERAGE)
+        save_file(kept(trainer.average), path / AVERAGE)
     states = {name: optimizer.state_dict() for name, optimizer in trainer.optimizers.items()}
     torch.save(states, path / OPTIMIZERS)
     counts = {name: getattr(trainer, name) for name in ("step", "updates", "texts_read")}
@@ -52,10 +52,10 @@ def load_checkpoint(run: Run, trainer: PPOTrainer) -> bool:
     if checkpoint is None:
         return False
     path = checkpoint.path
-    _put(trained(trainer.actors.policy), load_file(path / POLICY))
-    _put(trained(trainer.actors.critic), load_file(path / CRITIC))
+    put_back(trained(trainer.actors.policy), load_file(path / POLICY))
+    put_back(trained(trainer.actors.critic), load_file(path / CRITIC))
     if trainer.average is not None:
-        _put(trainer.average, load_file(path / AVERAGE))
+        put_back(trainer.average, load_file(path / AVERAGE))
     states = torch.load(path / OPTIMIZERS, weights_only=True)
     for name, optimizer in trainer.optimizers.items():
         optimizer.load_state_dict(states[name])
@@ -65,16 +65,6 @@ def load_checkpoint(run: Run, trainer: PPOTrainer) -> bool:
     trainer.controller.beta = state["beta"]
     _restore_random(torch.load(path / RANDOM.format(rank=run.rank), weights_only=True))
     return True
-
-
-def _kept(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
-
-
-@torch.no_grad()
-def _put(weights: dict[str, torch.Tensor], saved: dict[str, torch.Tensor]) -> None:
-    for name, weight in weights.items():
-        weight.copy_(saved[name])
 
 
 def _random_state() -> dict[str, Any]:

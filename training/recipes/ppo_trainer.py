@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from accelerate import Accelerator
@@ -22,6 +22,8 @@ from training.recipes.data import Ids
 from training.recipes.episodes import Episode, Minibatch, endless
 from training.recipes.experience import Collector, Table, mean_kl
 from training.recipes.returns import KLController, explained_variance, policy_loss, value_loss
+
+GAP = "val/first_ratio_gap"
 
 
 class PPOTrainer:
@@ -80,7 +82,7 @@ class PPOTrainer:
         means = _means(history)
         ratios = [row["val/ratio"] for row in history]
         means["val/ratio_var"] = sum((r - means["val/ratio"]) ** 2 for r in ratios) / len(ratios)
-        means["val/first_ratio_gap"] = history[0]["val/first_ratio_gap"]
+        means[GAP] = history[0][GAP]
         return means | {"lr": self._rates["policy"] * rate, "val/updates": self.updates - before}
 
     def _update(
@@ -99,7 +101,7 @@ class PPOTrainer:
             self._backward(self.collector.batch(episodes, part), table, part, total, said)
         if config.ptx_coefficient:
             said["loss/ptx_avg"] = self._remember(len(every) * config.ptx_ratio)
-        values = self._summed(said)
+        values = self._joined(said)
         if not all(math.isfinite(value) for value in values.values()):
             raise Diverged(
                 f"A loss is no number any more at step {self.step + 1}: lower learning_rate, "
@@ -128,13 +130,13 @@ class PPOTrainer:
         said: dict[str, torch.Tensor | float],
     ) -> None:
         """Add the gradients of one part of a minibatch of `total` tokens, and what it says."""
-        config, width = self.config, batch.replies.shape[1]
+        config, width = self.config, batch.real.shape[1]
         old, advantages, returns, old_values = (
             tensor[part, :width]
             for tensor in (table.logprobs, table.advantages, table.returns, table.values)
         )
         with self._accelerator.autocast():
-            logprobs, _ = log_probabilities(self.actors.policy, batch, config.temperature)
+            logprobs = log_probabilities(self.actors.policy, batch, config.temperature)
         policy = policy_loss(logprobs, old, advantages, batch.real, clip=config.clip, total=total)
         self._accelerator.backward(policy.loss)
         with self._accelerator.autocast():
@@ -150,9 +152,7 @@ class PPOTrainer:
         said["val/clipfrac_avg"] += clipped / total
         said["val/ratio"] += policy.ratio / total
         gap = ((logprobs.detach() - old).exp() - 1).abs().max()
-        said["val/first_ratio_gap"] = torch.maximum(
-            gap, torch.as_tensor(said["val/first_ratio_gap"])
-        )
+        said[GAP] = torch.maximum(gap, torch.as_tensor(said[GAP]))
 
     def _remember(self, count: int) -> torch.Tensor:
         """Add the gradients of `-gamma` times the mean log-likelihood of the next texts' tokens.
@@ -184,15 +184,14 @@ class PPOTrainer:
         heads, tails = zip(*split, strict=True)
         batch = collate(heads, tails, self._pad, self._accelerator.device)
         with self._accelerator.autocast():
-            logprobs, _ = log_probabilities(self.actors.policy, batch, 1.0)
+            logprobs = log_probabilities(self.actors.policy, batch, 1.0)
         return -logprobs.sum()
 
-    def _summed(self, said: dict[str, torch.Tensor | float]) -> dict[str, float]:
-        """The sums over all processes."""
+    def _joined(self, said: dict[str, torch.Tensor | float]) -> dict[str, float]:
+        """What all processes say together."""
         device = self._accelerator.device
         values = torch.stack([torch.as_tensor(v, device=device).float() for v in said.values()])
-        summed = self._accelerator.reduce(values, "sum")
-        return dict(zip(said, summed.tolist(), strict=True))
+        return joined(said, self._accelerator.gather(values[None]))
 
     def _reduce_gradients(self, model: torch.nn.Module) -> None:
         """Add up the gradients of all processes, in one message.
@@ -241,6 +240,7 @@ class PPOTrainer:
             "objective/rlhf_reward": float(table.scores.mean()) - beta * kl,
             "objective/scores": float(table.scores.mean()),
             "objective/raw_scores": float(table.raw.mean()),
+            "objective/raw_scores_std": float(table.raw.std(correction=0)),
             "objective/kl_coefficient": beta,
             "policy/entropy_avg": float(table.entropy.sum() / tokens),
             "val/num_eos_tokens": count - without,
@@ -250,6 +250,14 @@ class PPOTrainer:
             "val/explained_variance": float(critic),
             "episode": (self.step + 1) * self.config.batch_size,
         }
+
+
+def joined(names: Iterable[str], said: torch.Tensor) -> dict[str, float]:
+    """Of (processes, names) the sum by name, but the largest of the GAPs."""
+    sums = dict(zip(names, said.sum(0).tolist(), strict=True))
+    if GAP in sums:
+        sums[GAP] = float(said[:, list(sums).index(GAP)].max())
+    return sums
 
 
 def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:

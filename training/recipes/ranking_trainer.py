@@ -3,42 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import PreTrainedModel
 from trl.trainer.reward_trainer import RewardTrainer
 
-from training.recipes.data import Ids
+from training.recipes.grouping import GroupsByLength
 from training.recipes.losses import RankedPairs, ranking_loss
+from training.recipes.shared_prefix import Costs, pack, packed, padded, shares
 
 Row = Mapping[str, Any]
-MOST_MASK = 2**28
-"""Entries of the largest block mask that is made: 256 MB of booleans."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Costs:
-    """What encoding a row of n tokens takes, in multiply-adds: `linear n + attention n^2`."""
-
-    linear: float
-    attention: float
-
-    def of(self, rows: int, length: int) -> float:
-        """The cost of that many rows, padded to that length."""
-        return rows * length * (self.linear + self.attention * length)
-
-
-def costs_of(model: PreTrainedModel) -> Costs:
-    """From a model's shape: weights without the embedding, and scores and values of attention."""
-    config = model.config.get_text_config()
-    embedded = sum(weight.numel() for weight in model.get_input_embeddings().parameters())
-    return Costs(
-        linear=float(model.num_parameters() - embedded),
-        attention=2.0 * config.num_hidden_layers * config.hidden_size,
-    )
 
 
 class RankingCollator:
@@ -60,50 +35,34 @@ class RankingCollator:
 
     def shares(self, rows: Sequence[Row]) -> bool:
         """Whether the prompts of this batch are encoded once."""
-        if self._shared != "auto" or self._costs is None:
-            return self._shared == "always"
         prompts = [len(row["prompt_ids"]) for row in rows]
         replies = [[len(ids) for ids in row["reply_ids"]] for row in rows]
-        longest = max(p + max(r) for p, r in zip(prompts, replies, strict=True))
-        whole = max(p + sum(r) for p, r in zip(prompts, replies, strict=True))
-        plain = self._costs.of(sum(map(len, replies)), longest)
-        fits = len(rows) * whole**2 <= MOST_MASK
-        return fits and self._costs.of(len(rows), whole) < plain
+        return shares(self._shared, self._costs, prompts, replies)
 
     def _plain_texts(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
         """A row a candidate, padded on the right; `ends` is each one's last token."""
         texts = [row["prompt_ids"] + ids for row in rows for ids in row["reply_ids"]]
         return {
-            "input_ids": _padded(texts, self._pad),
-            "attention_mask": _padded([[1] * len(ids) for ids in texts], 0),
+            "input_ids": padded(texts, self._pad),
+            "attention_mask": padded([[1] * len(ids) for ids in texts], 0),
             "ends": torch.tensor([[place, len(ids) - 1] for place, ids in enumerate(texts)]),
         }
 
     def _shared_texts(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
         """A row a comparison: its prompt, then its replies, whose positions begin anew."""
-        texts, segments, positions, ends = [], [], [], []
-        for place, row in enumerate(rows):
-            prompt, text = row["prompt_ids"], list(row["prompt_ids"])
-            segment, position = [0] * len(prompt), list(range(len(prompt)))
-            for number, ids in enumerate(row["reply_ids"], start=1):
-                text += ids
-                segment += [number] * len(ids)
-                position += range(len(prompt), len(prompt) + len(ids))
-                ends.append([place, len(text) - 1])
-            texts.append(text)
-            segments.append(segment)
-            positions.append(position)
+        packs = [pack(row["prompt_ids"], row["reply_ids"]) for row in rows]
+        ids, segments, positions = packed(packs, self._pad)
+        ends = [
+            [place, start + len(reply) - 1]
+            for place, (row, one) in enumerate(zip(rows, packs, strict=True))
+            for start, reply in zip(one.starts, row["reply_ids"], strict=True)
+        ]
         return {
-            "input_ids": _padded(texts, self._pad),
-            "segments": _padded(segments, -1),
-            "position_ids": _padded(positions, 0),
+            "input_ids": ids,
+            "segments": segments,
+            "position_ids": positions,
             "ends": torch.tensor(ends),
         }
-
-
-def _padded(rows: Sequence[Ids], filler: int) -> torch.Tensor:
-    longest = max(map(len, rows))
-    return torch.tensor([[*row, *[filler] * (longest - len(row))] for row in rows])
 
 
 def _pairs(rows: Sequence[Row]) -> dict[str, torch.Tensor]:
@@ -122,7 +81,7 @@ def _pairs(rows: Sequence[Row]) -> dict[str, torch.Tensor]:
     return tensors
 
 
-class RankingTrainer(RewardTrainer):
+class RankingTrainer(GroupsByLength, RewardTrainer):
     """RewardTrainer whose batch elements are comparisons that are already token ids.
 
     Its arguments must say `remove_unused_columns=False`; everything else is TRL's: adapters,

@@ -7,9 +7,11 @@ epoch (InstructGPT, 2203.02155, 3.5). The trainer is TRL's RewardTrainer, extend
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from statistics import fmean, pstdev
 from typing import Any, cast
 
@@ -29,9 +31,9 @@ from training.recipes.loading import (
     save_model,
     whole,
 )
-from training.recipes.ranking_trainer import RankingCollator, RankingTrainer, costs_of
+from training.recipes.ranking_trainer import RankingCollator, RankingTrainer
 from training.recipes.rankings import REFERENCE, encode_rankings
-from training.recipes.reward_model import set_scale, why_no_shared_prefix
+from training.recipes.reward_model import head_of, set_scale
 from training.recipes.reward_report import (
     Scored,
     disagreement,
@@ -41,6 +43,7 @@ from training.recipes.reward_report import (
 )
 from training.recipes.running import Run, StopSignal, logger, needed_model, open_run
 from training.recipes.scoring import Scorer
+from training.recipes.shared_prefix import costs_of, sharing
 
 MOST_REFERENCE = 256
 
@@ -57,8 +60,9 @@ def main(arguments: list[str] | None = None) -> None:
     logger.info("data: %s", rows.report())
     trainer, fitted = _fitted(run, stop, base, tokenizer, rows)
 
-    def settle(model: Any) -> dict[str, Any]:
-        return _settle(Scorer(model, tokenizer, config.per_device_batch_size), model, rows, config)
+    def settle(model: Any, seed: int = run.seed) -> dict[str, Any]:
+        scorer = Scorer(model, tokenizer, config.per_device_batch_size)
+        return _settle(scorer, model, rows, config, seed)
 
     fitted, members = _members(run, stop, fitted, base, tokenizer, rows, settle)
 
@@ -83,11 +87,26 @@ def main(arguments: list[str] | None = None) -> None:
 def _fitted(
     run: Run, stop: StopSignal, base: Path, tokenizer: PreTrainedTokenizerBase, rows: Splits
 ) -> tuple[RankingTrainer, Fitted]:
-    """A model trained by the run's seed: its head, its order of the comparisons."""
+    """A model trained by the run's seed: its head, its order of the comparisons.
+
+    The trainer comes back without its optimizer, whose moments take twice the weights' room.
+    """
     callback = RunCallback(run, stop, cast(RewardConfig, run.config).keep_checkpoints)
     model = load_reward_model(base, tokenizer, seed=run.seed)
     trainer = ranking_trainer(run, model, tokenizer, rows, callback)
-    return trainer, fit(run, trainer, callback)
+    fitted = fit(run, trainer, callback)
+    _forget_optimizer(trainer)
+    return trainer, fitted
+
+
+def _forget_optimizer(trainer: Any) -> None:
+    """Free what only training needs. The model stays prepared, for an evaluation may follow."""
+    trainer.optimizer = trainer.lr_scheduler = None
+    trainer.callback_handler.optimizer = trainer.callback_handler.lr_scheduler = None
+    # Its free_memory would forget the model as well, and the evaluation prepare it once more.
+    trainer.accelerator._optimizers.clear()
+    trainer.accelerator._schedulers.clear()
+    gc.collect()
 
 
 def _members(
@@ -97,7 +116,7 @@ def _members(
     base: Path,
     tokenizer: PreTrainedTokenizerBase,
     rows: Splits,
-    settle: Callable[[Any], dict[str, Any]],
+    settle: Callable[[Any, int], dict[str, Any]],
 ) -> tuple[Fitted, list[Path]]:
     """The folders of an ensemble's other models, trained from the next seeds (2310.02743).
 
@@ -115,15 +134,29 @@ def _members(
             if run.first:
                 rundir.rewind(folder)
             member = replace(run, folder=folder, seed=run.seed + number)
-            trainer, last = _fitted(member, stop, base, tokenizer, rows)
-            if last.stopped:
-                return replace(fitted, stopped=last.stopped), made
-            if run.first:
-                model = whole(trainer.accelerator.unwrap_model(trainer.model))
-                settle(model)
-                save_model(model, tokenizer, folder / rundir.MODEL)
+            stopped = _member(member, stop, base, tokenizer, rows, settle)
+            gc.collect()  # a trainer and its callbacks know each other
+            if stopped:
+                return replace(fitted, stopped=stopped), made
         made.append(folder / rundir.MODEL)
     return fitted, made
+
+
+def _member(
+    run: Run,
+    stop: StopSignal,
+    base: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Splits,
+    settle: Callable[[Any, int], dict[str, Any]],
+) -> str | None:
+    """Train and save one more model of an ensemble; returns why it stopped early, if it did."""
+    trainer, fitted = _fitted(run, stop, base, tokenizer, rows)
+    if run.first and not fitted.stopped:
+        model = whole(trainer.accelerator.unwrap_model(trainer.model))
+        settle(model, run.seed)
+        save_model(model, tokenizer, run.folder / rundir.MODEL)
+    return fitted.stopped
 
 
 def ranking_trainer(
@@ -140,7 +173,7 @@ def ranking_trainer(
     config = cast(RewardConfig, run.config)
     collator = RankingCollator(
         int(cast(int, tokenizer.pad_token_id)),
-        shared=_sharing(config, model),
+        shared=sharing(config.shared_prefix, model),
         costs=costs_of(model),
     )
     return RankingTrainer(
@@ -155,36 +188,27 @@ def ranking_trainer(
         eval_dataset=rows.dataset("validation"),
         processing_class=tokenizer,
         callbacks=[callback] if callback else None,
-        peft_config=lora(config, head="score"),
+        peft_config=lora(config, head=head_of(model)),
     )
 
 
-def _sharing(config: RewardConfig, model: PreTrainedModel) -> str:
-    """Whether prompts are encoded once, as asked for and as the model can."""
-    if config.shared_prefix == "never":
-        return "never"
-    reason = why_no_shared_prefix(model)
-    if reason is None:
-        return config.shared_prefix
-    if config.shared_prefix == "always":
-        raise rundir.RunFolderError(
-            f"This model can't encode a prompt once for all its replies, because {reason}: "
-            "set shared_prefix to auto."
-        )
-    logger.info("each candidate is encoded with its prompt: %s", reason)
-    return "never"
-
-
-def _settle(scorer: Scorer, model: Any, rows: Splits, config: RewardConfig) -> dict[str, Any]:
+def _settle(
+    scorer: Scorer, model: Any, rows: Splits, config: RewardConfig, seed: int
+) -> dict[str, Any]:
     """Shift the scores, and scale them where asked: demonstrations get mean 0 (InstructGPT C.2).
 
     Without demonstrations the training split's candidates stand in, as samples of the policy.
+    Of more than MOST_REFERENCE texts so many are drawn by the seed: rows may stand in the order of
+    their time or topic, and the first ones be unlike the rest.
     """
     if not config.zero_mean:
         return {}
     texts = [row["input_ids"] for row in rows.splits[REFERENCE]]
     source = "demonstrations" if texts else "candidates"
-    texts = (texts or _candidates(rows.splits["train"]))[:MOST_REFERENCE]
+    texts = texts or _candidates(rows.splits["train"])
+    if len(texts) > MOST_REFERENCE:
+        rng = Random(f"{seed} reference")  # noqa: S311 - repeatable, nothing secret
+        texts = rng.sample(texts, MOST_REFERENCE)
     scores = scorer.score_ids(texts)
     mean, deviation = fmean(scores), pstdev(scores)
     set_scale(model, mean=mean, deviation=deviation if config.unit_variance else None)

@@ -1,23 +1,29 @@
 """The reward model's own forward: scores where they are asked for, a prompt encoded once.
 
-Any stock model for sequence classification with a linear head `score` becomes one. Its weights and
-its files stay those of the stock class, so other programs load it too; only the shift that is kept
-in config.json is ours.
+Any stock model for sequence classification whose head is one linear layer becomes one: a decoder
+with its `score`, or an encoder of BERT's family with its `classifier`. Its weights and its files
+stay those of the stock class, so other programs load it too; only the shift that is kept in
+config.json is ours.
 """
 
 from __future__ import annotations
 
-import inspect
+import copy
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import PreTrainedModel
-from transformers.modeling_outputs import SequenceClassifierOutputWithPast
+from transformers.modeling_outputs import (
+    SequenceClassifierOutput,
+    SequenceClassifierOutputWithPast,
+)
 
 from training import rundir
+from training.recipes.shared_prefix import block_mask
 
 SHIFT = "reward_shift"
+HEADS = ("score", "classifier")
 
 
 class RewardForward:
@@ -76,72 +82,61 @@ class RewardForward:
         return torch.stack([rows, (places * real.long()).argmax(-1)], dim=-1)
 
 
-def block_mask(segments: torch.Tensor) -> torch.Tensor:
-    """Who may look at whom, (rows, 1, tokens, tokens), true for yes.
+class EncoderForward:
+    """Mixed in before a stock encoder's class: its own score of each row, plus the model's shift.
 
-    A token sees the prompt and its own segment, up to itself. Padding sees itself, since attention
-    over nothing is not a number.
+    An encoder looks both ways and has one score for a text, read at its first token. So a row is a
+    candidate, padded at its right, and no prompt is shared.
     """
-    length = segments.shape[-1]
-    earlier = torch.ones(length, length, dtype=torch.bool, device=segments.device).tril()
-    key, query = segments[:, None, :], segments[:, :, None]
-    seen = earlier & ((key == query) | (key == 0)) & (key >= 0)
-    itself = torch.eye(length, dtype=torch.bool, device=segments.device)
-    return (seen | itself)[:, None]
+
+    looks_both_ways = True
+
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        ends: torch.Tensor | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Any,
+    ) -> SequenceClassifierOutput:
+        """Scores of shape (rows, 1), in the order of `ends`, which has one for each row."""
+        stock: Any = super()
+        found = stock.forward(input_ids=input_ids, attention_mask=attention_mask, **kwargs)
+        config: Any = self.config  # type: ignore[attr-defined]
+        return SequenceClassifierOutput(logits=found.logits + getattr(config, SHIFT, 0.0))
 
 
 @cache
-def reward_class(stock: type[PreTrainedModel]) -> type[PreTrainedModel]:
+def reward_class(stock: type[PreTrainedModel], head: str = "score") -> type[PreTrainedModel]:
     """The stock class with our forward, under the stock name: that name goes into config.json."""
-    return type(stock.__name__, (RewardForward, stock), {"__module__": stock.__module__})
+    forward = RewardForward if head == "score" else EncoderForward
+    return type(stock.__name__, (forward, stock), {"__module__": stock.__module__})
 
 
-def why_no_shared_prefix(model: PreTrainedModel) -> str | None:
-    """Why this model can't encode a prompt once for several replies, or None if it can.
-
-    Tried out on a few tokens: a model that looks both ways, or at neighbours in a row, or that
-    counts positions by itself would score other than alone.
-    """
-    config = model.config.get_text_config()
-    if config._attn_implementation != "sdpa":
-        return f"its attention is {config._attn_implementation}, not sdpa"
-    if any(kind != "full_attention" for kind in getattr(config, "layer_types", None) or ()):
-        return "not all of its layers attend to the whole text"
-    if getattr(config, "layer_types", None) is None and getattr(config, "sliding_window", None):
-        return "its attention has a sliding window"
-    if "position_ids" not in inspect.signature(model.base_model.forward).parameters:
-        return "it takes no positions"
-    return None if _agrees(model, config.vocab_size) else "its scores would differ"
+def needed_head(stock: type[PreTrainedModel], config: Any, path: object) -> str:
+    """The name of a stock class's head; RunFolderError if it is no single linear layer."""
+    with torch.device("meta"):
+        model = stock(copy.deepcopy(config))
+    for name in HEADS:
+        if isinstance(getattr(model, name, None), torch.nn.Linear):
+            return name
+    raise rundir.RunFolderError(
+        f"The model in {path} is a {stock.__name__}, whose head is no single linear layer: take a "
+        "decoder, such as Qwen or Llama, or an encoder of BERT's family."
+    )
 
 
-@torch.no_grad()
-def _agrees(model: Any, vocabulary: int) -> bool:
-    """Whether both ways give the same scores of two replies to one prompt."""
-    training = model.training
-    model.eval()
-    ids = [number * 7 % vocabulary for number in range(1, 12)]
-    prompt, first, second = ids[:4], ids[4:9], ids[9:]
-    pack: dict[str, Any] = {
-        "input_ids": torch.tensor([prompt + first + second]),
-        "segments": torch.tensor([[0] * 4 + [1] * 5 + [2] * 2]),
-        "position_ids": torch.tensor([[*range(9), 4, 5]]),
-        "ends": torch.tensor([[0, 8], [0, 10]]),
-    }
-    shared = model(**{name: value.to(model.device) for name, value in pack.items()}).logits
-    alone = [
-        model(input_ids=torch.tensor([prompt + reply], device=model.device)).logits
-        for reply in (first, second)
-    ]
-    model.train(training)
-    return bool(torch.allclose(shared, torch.cat(alone), rtol=1e-3, atol=1e-4))
+def head_of(model: Any) -> str:
+    """The name of the layer that makes a reward model's scores."""
+    return next(name for name in HEADS if isinstance(getattr(model, name, None), torch.nn.Linear))
 
 
-def need_head(model: Any, path: object) -> None:
-    """RunFolderError for a family whose head is no linear layer over the last token's state."""
-    if not isinstance(getattr(model, "score", None), torch.nn.Linear):
+def need_states(model: Any, path: object) -> None:
+    """RunFolderError for a model that has one score for a whole text, none for each token of it."""
+    if head_of(model) != "score":
         raise rundir.RunFolderError(
-            f"The model in {path} is a {type(model).__name__}, whose head is no linear layer "
-            "named score: take a decoder, such as Qwen or Llama."
+            f"The reward model in {path} is an encoder, which can't say at each token what the "
+            "reply will be worth: take a decoder, or the recipe rloo or grpo."
         )
 
 
@@ -157,5 +152,6 @@ def set_scale(model: Any, *, mean: float, deviation: float | None) -> None:
             "All reference texts have one score, so there is no scale: switch unit_variance off."
         )
     gain = 1.0 if deviation is None else 1.0 / deviation
-    model.score.weight.mul_(gain)
+    for weight in getattr(model, head_of(model)).parameters():
+        weight.mul_(gain)
     setattr(model.config, SHIFT, gain * (getattr(model.config, SHIFT, 0.0) - mean))

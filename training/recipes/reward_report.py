@@ -11,6 +11,7 @@ from statistics import fmean, pstdev
 from typing import Any
 
 from labeling.domain.agreement import Tally
+from labeling.domain.strength import sigma
 
 BINS = 10
 ALIKE = 0.1
@@ -98,7 +99,7 @@ def calibration(pairs: Sequence[HeldOutPair]) -> dict[str, Any]:
     """
     bins: list[list[tuple[float, float]]] = [[] for _ in range(BINS)]
     for pair in pairs:
-        said = _sigma(abs(pair.difference))
+        said = sigma(abs(pair.difference))
         right = 1.0 if pair.difference > 0 else 0.5 * (pair.difference == 0)
         bins[min(int((said - 0.5) * 2 * BINS), BINS - 1)].append((said, right))
     rows = [
@@ -112,10 +113,6 @@ def calibration(pairs: Sequence[HeldOutPair]) -> dict[str, Any]:
     ]
     error = sum(row["pairs"] * abs(row["said"] - row["right"]) for row in rows) / len(pairs)
     return {"ece": error, "bins": rows}
-
-
-def _sigma(value: float) -> float:
-    return 1 / (1 + math.exp(-value)) if value >= 0 else 1 - 1 / (1 + math.exp(value))
 
 
 def log_loss(pairs: Sequence[HeldOutPair]) -> float:

@@ -71,9 +71,10 @@ class CachedRoller:
         for start in range(0, len(order), self._batch_size):
             picked = order[start : start + self._batch_size]
             with self._autocast():
+                # In here, as nothing is drawn before it is asked for.
                 drawn = self._batch([prompts[at] for at in picked], [seeds[at] for at in picked])
-            for row, token in drawn:
-                replies[picked[row]].append(token)
+                for row, token in drawn:
+                    replies[picked[row]].append(token)
         return replies
 
     def _batch(self, prompts: list[Ids], seeds: list[int]) -> Iterator[tuple[int, int]]:

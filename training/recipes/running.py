@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -19,14 +20,15 @@ from transformers import set_seed
 
 from training import rundir
 from training.configs import Config, parse_config
+from training.recipes.footprint import peak_device_memory_bytes, peak_memory_bytes
 
 logger = logging.getLogger("prefloop")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run as its folder describes it; `model` is the model it starts from, if it has one, and
-    `reward` the reward model that judges its replies.
+    """A run as its folder describes it; `inputs` are the folders of its models, by what they are
+    to it, `model` the one it starts from and `reward` the reward model that judges its replies.
     """
 
     folder: Path
@@ -35,8 +37,7 @@ class Run:
     attempt: int
     seed: int
     config: Config
-    model: Path | None
-    reward: Path | None
+    inputs: Mapping[str, Path]
     data_sha256: str
     rank: int
     world: int
@@ -46,6 +47,16 @@ class Run:
     def first(self) -> bool:
         """Whether this process is the one that writes."""
         return self.rank == 0
+
+    @property
+    def model(self) -> Path | None:
+        """The model that the run starts from, if it has one."""
+        return self.inputs.get("model")
+
+    @property
+    def reward(self) -> Path | None:
+        """The reward model that judges its replies, if it has one."""
+        return self.inputs.get("reward")
 
 
 class StopSignal:
@@ -105,14 +116,16 @@ def open_run(recipe: str, arguments: list[str] | None = None) -> Run:
         attempt=int(head.get("attempt", 1)),
         seed=int(head["seed"]),
         config=config,
-        model=_input_model(head["inputs"], "model"),
-        reward=_input_model(head["inputs"], "reward"),
+        inputs={name: _input_model(name, given) for name, given in head["inputs"].items()},
         data_sha256=rundir.verify_data(folder),
         rank=int(os.environ.get("RANK", "0")),
         world=world,
     )
     if config.threads:
         torch.set_num_threads(config.threads)
+    # Some hundred thousand objects of libraries stay to the end: the collector, which the Trainer
+    # calls before its first step, need not look at each of them again.
+    gc.freeze()
     set_seed(run.seed)
     return run
 
@@ -139,14 +152,12 @@ def _own(folder: Path, world: int) -> None:
     rundir.rewind(folder)
 
 
-def _input_model(inputs: Mapping[str, Mapping[str, str]], name: str) -> Path | None:
+def _input_model(name: str, given: Mapping[str, str]) -> Path:
     """The folder of a model; RunFolderError if its weights are not those meant."""
-    if name not in inputs:
-        return None
-    path = Path(inputs[name]["path"])
+    path = Path(given["path"])
     if not path.is_dir():
         raise rundir.RunFolderError(f"inputs.{name}.path {path} is not a folder on this machine.")
-    meant = inputs[name].get("sha256")
+    meant = given.get("sha256")
     if meant and (found := rundir.weights_sha256(path)) != meant:
         raise rundir.RunFolderError(f"The weights in {path} have sha256 {found}, not {meant}.")
     return path
@@ -154,18 +165,19 @@ def _input_model(inputs: Mapping[str, Mapping[str, str]], name: str) -> Path | N
 
 def needed_model(run: Run) -> Path:
     """The model to start from; RunFolderError if the run names none."""
-    if run.model is None:
-        raise rundir.RunFolderError(f"{run.recipe} needs a model: name one in inputs.model.path.")
-    return run.model
+    return needed_input(run, "model", "a model")
 
 
 def needed_reward(run: Run) -> Path:
     """The reward model that judges; RunFolderError if the run names none."""
-    if run.reward is None:
-        raise rundir.RunFolderError(
-            f"{run.recipe} needs a reward model: name one in inputs.reward.path."
-        )
-    return run.reward
+    return needed_input(run, "reward", "a reward model")
+
+
+def needed_input(run: Run, name: str, what: str) -> Path:
+    """A model of the run by what it is to it; RunFolderError if the run names none."""
+    if name not in run.inputs:
+        raise rundir.RunFolderError(f"{run.recipe} needs {what}: name one in inputs.{name}.path.")
+    return run.inputs[name]
 
 
 def write_rank(run: Run, *, data: str, weights: str) -> None:
@@ -208,5 +220,7 @@ def write_result(
         "seconds": round(time.monotonic() - run.started, 3),
         "threads": torch.get_num_threads(),
         "processes": run.world,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "peak_device_memory_bytes": peak_device_memory_bytes(),
     }
     rundir.write_json_atomic(run.folder / rundir.RESULT, {**body, **(extra or {})})

@@ -6,19 +6,15 @@ how much of samples.jsonl is whole; a run that goes on keeps that and repeats no
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import time
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from training import rundir
 from training.configs import SampleConfig
-from training.recipes.data import Dropped, Encoder, Ids, read_rows
+from training.recipes.data import Encoder, Ids
 from training.recipes.generation import Drawn, Sampler, load_sampler
+from training.recipes.replying import Lines, candidate_seed, read_prompts
 from training.recipes.running import Run, StopSignal, logger, needed_model, open_run, write_result
 
 
@@ -43,14 +39,16 @@ def main(arguments: list[str] | None = None) -> None:
     logger.info("data: %s, candidates: %s", data, len(asked))
     batches = [asked[at : at + config.batch_size] for at in range(0, len(asked), config.batch_size)]
     fixed = _settings(config) | {"model_sha256": rundir.weights_sha256(model)}
-    done = _go_on(run)
+    lines = Lines(run, rundir.SAMPLES)
+    done = lines.go_on()
     reason = None
     for step, batch in enumerate(batches[done:], start=done + 1):
-        _write_batch(run, sampler, batch, fixed, step=step, total=len(batches))
+        values = _write_batch(lines, sampler, batch, fixed)
+        rundir.append_metric(run.folder, step=step, total=len(batches), values=values)
         done = step
         reason = stop.reason()
         if step % config.checkpoint_steps == 0 or reason or step == len(batches):
-            _checkpoint(run, step)
+            lines.checkpoint(step)
         if reason:
             break
     complete = done == len(batches)
@@ -59,38 +57,26 @@ def main(arguments: list[str] | None = None) -> None:
         status="succeeded" if complete else "stopped",
         steps=done,
         total=len(batches),
-        metrics=_summary(run),
+        metrics=_summary(lines),
         data=data,
-        extra={"samples": _samples(run, fixed), "reason": None if complete else reason},
+        extra={"samples": _samples(lines, fixed), "reason": None if complete else reason},
     )
-
-
-def candidate_seed(seed: int, prompt_id: str, candidate: int) -> int:
-    """The seed of one candidate, from the run's seed and what it is; below 2**53."""
-    digest = hashlib.sha256(f"{seed}:{prompt_id}:{candidate}".encode()).digest()
-    return int.from_bytes(digest[:8]) >> 11
 
 
 def _asked(run: Run, config: SampleConfig, encoder: Encoder) -> tuple[list[Asked], dict[str, Any]]:
     """Every reply to draw, those of short prompts first, and how many prompts were left out."""
-    count, dropped = 0, Counter[str]()
-    prompts: dict[str, Ids] = {}
-    for row in read_rows(run.folder):
-        count += 1
-        try:
-            if row["prompt_id"] in prompts:
-                raise Dropped("duplicate")
-            prompts[row["prompt_id"]] = encoder.prompt(row["prompt"])
-        except Dropped as reason:
-            dropped[str(reason)] += 1
-    if not prompts:
-        raise rundir.RunFolderError(f"No prompt is left (left out: {dict(dropped)}).")
+    prompts, data = read_prompts(run, encoder)
     asked = [
-        Asked(prompt_id=name, candidate=nth, ids=ids, seed=candidate_seed(run.seed, name, nth))
-        for name, ids in sorted(prompts.items(), key=lambda item: (len(item[1]), item[0]))
+        Asked(
+            prompt_id=one.prompt_id,
+            candidate=nth,
+            ids=one.ids,
+            seed=candidate_seed(run.seed, one.prompt_id, nth),
+        )
+        for one in prompts
         for nth in range(config.candidates_per_prompt)
     ]
-    return asked, {"rows": count, "prompts": len(prompts), "dropped": dict(dropped)}
+    return asked, data
 
 
 def _settings(config: SampleConfig) -> dict[str, Any]:
@@ -98,37 +84,17 @@ def _settings(config: SampleConfig) -> dict[str, Any]:
     return {name: getattr(config, name) for name in names}
 
 
-def _go_on(run: Run) -> int:
-    """Cut samples.jsonl to what the newest checkpoint vouches for; returns the batches in it."""
-    checkpoint = rundir.newest_checkpoint(run.folder)
-    size = checkpoint.state["bytes"] if checkpoint else 0
-    path = run.folder / rundir.SAMPLES
-    path.touch()
-    os.truncate(path, size)
-    return checkpoint.step if checkpoint else 0
-
-
 def _write_batch(
-    run: Run,
-    sampler: Sampler,
-    batch: list[Asked],
-    fixed: dict[str, Any],
-    *,
-    step: int,
-    total: int,
-) -> None:
+    lines: Lines, sampler: Sampler, batch: list[Asked], fixed: dict[str, Any]
+) -> dict[str, float]:
+    """Draw a batch and write it down; returns what was measured of it."""
     start = time.monotonic()
     drawn = sampler.draw([one.ids for one in batch], [one.seed for one in batch])
     spent = time.monotonic() - start
-    with (run.folder / rundir.SAMPLES).open("a", encoding="utf-8") as file:
-        for one, reply in zip(batch, drawn, strict=True):
-            file.write(json.dumps(_row(one, reply, fixed), ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    lines.append(_row(one, reply, fixed) for one, reply in zip(batch, drawn, strict=True))
     tokens = sum(reply.tokens for reply in drawn)
     values = {"samples": len(batch), "tokens": tokens, "tokens_per_s": tokens / max(spent, 1e-9)}
-    values |= _means([asdict(reply) for reply in drawn])
-    rundir.append_metric(run.folder, step=step, total=total, values=values)
+    return values | _means([asdict(reply) for reply in drawn])
 
 
 def _row(one: Asked, reply: Drawn, fixed: dict[str, Any]) -> dict[str, Any]:
@@ -147,30 +113,15 @@ def _means(rows: list[dict[str, Any]]) -> dict[str, float]:
     }
 
 
-def _checkpoint(run: Run, step: int) -> None:
-    path = rundir.checkpoint_path(run.folder, step)
-    path.mkdir(parents=True, exist_ok=True)
-    size = (run.folder / rundir.SAMPLES).stat().st_size
-    rundir.mark_complete(path, {"step": step, "bytes": size})
-    rundir.remove_checkpoints(run.folder, keep=1)
-
-
-def _written(run: Run) -> Iterator[dict[str, Any]]:
-    with (run.folder / rundir.SAMPLES).open(encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)
-
-
-def _summary(run: Run) -> dict[str, float]:
-    rows = list(_written(run))
+def _summary(lines: Lines) -> dict[str, float]:
+    rows = list(lines.read())
     empty = sum(not row["text"].strip() for row in rows)
     return {"samples": len(rows), "empty": empty, **_means(rows)}
 
 
-def _samples(run: Run, fixed: dict[str, Any]) -> dict[str, Any]:
-    path = run.folder / rundir.SAMPLES
-    sha256 = rundir.file_sha256(path)
-    return {"path": str(path), "sha256": sha256, "model_sha256": fixed["model_sha256"]}
+def _samples(lines: Lines, fixed: dict[str, Any]) -> dict[str, Any]:
+    sha256 = rundir.file_sha256(lines.path)
+    return {"path": str(lines.path), "sha256": sha256, "model_sha256": fixed["model_sha256"]}
 
 
 if __name__ == "__main__":

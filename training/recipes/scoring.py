@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from training import rundir
 from training.recipes.data import Encoder, Ids, Messages
 from training.recipes.loading import load_members, load_tokenizer, need_template
 
@@ -65,6 +66,66 @@ class Scorer:
             start, end = self.encoder.exchange(head, [{"role": "assistant", "content": reply}])
             ids.append(start + end)
         return self.score_ids(ids)
+
+
+def load_judge(
+    path: Path, tokenizer: PreTrainedTokenizerBase, *, device: torch.device, batch_size: int
+) -> Scorer:
+    """The reward model in a folder, all members of an ensemble, as the judge of a policy.
+
+    Raises RunFolderError if it reads other tokens than the policy.
+    """
+    need_one_tokenizer(tokenizer, path)
+    networks: list[Any] = load_members(path, tokenizer)
+    first, *others = [network.to(device=device) for network in networks]
+    return Scorer(first, tokenizer, batch_size, others=others)
+
+
+def need_one_tokenizer(tokenizer: PreTrainedTokenizerBase, reward: Path) -> None:
+    """RunFolderError where policy and reward model don't read the same tokens."""
+    other = load_tokenizer(reward)
+    same = tokenizer.get_vocab() == other.get_vocab()
+    if not same or tokenizer.chat_template != other.chat_template:
+        raise rundir.RunFolderError(
+            f"The reward model in {reward} reads other tokens than the policy: train a reward "
+            "model from this policy, or from one of its ancestors."
+        )
+
+
+def suffix_of(encoder: Encoder, ends: Collection[int]) -> Ids:
+    """What the template writes after a reply's end mark, and a policy never does.
+
+    `ends` are the tokens that end a reply.
+    """
+    user, reply = {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}
+    ids = encoder.exchange([user], [reply])[1]
+    places = [place for place, token in enumerate(ids) if token in ends]
+    return ids[places[-1] + 1 :] if places else []
+
+
+def longest_text(
+    scorer: Scorer,
+    suffix: Ids,
+    *,
+    max_length: int,
+    models: Iterable[Any],
+    new_tokens: int = 1,
+) -> int:
+    """The longest prompt with its reply, in tokens, for which all have room.
+
+    `models` write or read it; the reward model reads it with the suffix that `suffix_of` says.
+    Raises RunFolderError where replies of `new_tokens` leave no room for a prompt.
+    """
+    limits = [getattr(model.config, "max_position_embeddings", max_length) for model in models]
+    most = min(max_length, scorer.encoder.max_length, *limits)
+    longest = most - len(suffix)
+    if longest <= new_tokens:
+        raise rundir.RunFolderError(
+            f"No room is left for a prompt: a text may have {most} tokens, of which the reply "
+            f"takes {new_tokens} and the template's end {len(suffix)}. Raise max_length, let "
+            "replies be shorter, or take a policy and a reward model with more positions."
+        )
+    return longest
 
 
 def pad_right(sequences: Sequence[Ids], pad: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,6 +5,7 @@ Learns the replies of demonstrations, from a model or from nothing (tokenizer in
 
 from __future__ import annotations
 
+import copy
 from typing import cast
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -16,6 +17,8 @@ from training.configs import SFTConfig
 from training.recipes.callbacks import RunCallback
 from training.recipes.data import Encoder, encode_demonstrations, tokenizer_texts
 from training.recipes.fitting import conclude, fit, trainer_arguments
+from training.recipes.grouping import GroupsByLength
+from training.recipes.judging import judge_for
 from training.recipes.loading import (
     give_template,
     load_policy,
@@ -25,6 +28,10 @@ from training.recipes.loading import (
     new_tokenizer,
 )
 from training.recipes.running import Run, StopSignal, logger, needed_model, open_run
+
+
+class DemonstrationTrainer(GroupsByLength, SFTTrainer):
+    """TRL's trainer, whose batches may hold texts of like length."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -38,17 +45,21 @@ def main(arguments: list[str] | None = None) -> None:
     logger.info("data: %s", rows.report())
     model = _model(run, config, tokenizer)
     callback = RunCallback(run, stop, config.keep_checkpoints)
-    trainer = SFTTrainer(
+    reference = copy.deepcopy(model) if run.reward and not config.lora_r else None
+    judge = judge_for(
+        run, model, tokenizer, rows, reference=reference, chooses=config.choose_by_reward
+    )
+    trainer = DemonstrationTrainer(
         model=model,
         args=TRLConfig(**trainer_arguments(run, rows), packing=False),
         train_dataset=rows.dataset("train"),
         eval_dataset=rows.dataset("validation"),
         processing_class=tokenizer,
-        callbacks=[callback],
+        callbacks=[callback, *([judge] if judge else [])],
         peft_config=lora(config),
     )
-    fitted = fit(run, trainer, callback)
-    conclude(run, trainer, fitted, tokenizer=tokenizer, rows=rows, kind="policy")
+    fitted = fit(run, trainer, callback, judge)
+    conclude(run, trainer, fitted, tokenizer=tokenizer, rows=rows, kind="policy", judge=judge)
 
 
 def _tokenizer(run: Run, config: SFTConfig) -> PreTrainedTokenizerBase:

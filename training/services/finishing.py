@@ -12,7 +12,9 @@ from django.utils.translation import gettext as _
 from labeling.exceptions import InvalidInput
 from training.launcher import Outcome
 from training.models import RunAttempt, TrainingRun
+from training.run_health import run_health
 from training.services.attempts import end_attempt, hold
+from training.services.evaluations import note_gold
 from training.services.models import register_result, take_weights
 from training.services.sampling import take_samples
 from training.services.tidying import tidy_folder
@@ -31,13 +33,31 @@ def finish_run(*, attempt: RunAttempt, outcome: Outcome) -> TrainingRun:
     }
     run = _finish(attempt, ended)
     tidy_folder(run)
+    note_health(run=run)
     return run
 
 
+def note_health(*, run: TrainingRun) -> None:
+    """Write beside an ended run's result what its health rules found, for the list of runs.
+
+    The run's own page asks the rules again: evaluations come later.
+    """
+    health = run_health(run)
+    if not health.checked:
+        return
+    found = [finding.rule for finding in health.findings]
+    worst = health.findings[0].severity if health.findings else ""
+    result = {**run.result, "health": {"worst": worst, "found": found}}
+    # One who resumed the run meanwhile has begun a new attempt, which will end with its own.
+    if TrainingRun.objects.filter(pk=run.pk, state=run.state).update(result=result):
+        run.result = result
+
+
 def _finish(attempt: RunAttempt, ended: dict[str, Any]) -> TrainingRun:
-    state, samples = ended["state"], attempt.run.recipe == "sample"
+    state, recipe = ended["state"], attempt.run.recipe
     if state == State.SUCCEEDED:
-        return (_finish_sampling if samples else _finish_training)(attempt, ended)
+        finish = {"sample": _finish_sampling, "evaluate": _finish_evaluation}
+        return finish.get(recipe, _finish_training)(attempt, ended)
     if state == State.STOPPED and ended["result"].get("model"):
         return _finish_training(attempt, ended)
     return end_attempt(attempt=attempt, **ended)
@@ -60,6 +80,12 @@ def _finish_training(attempt: RunAttempt, ended: dict[str, Any]) -> TrainingRun:
 @transaction.atomic
 def _finish_sampling(attempt: RunAttempt, ended: dict[str, Any]) -> TrainingRun:
     take_samples(run=hold(attempt))
+    return end_attempt(attempt=attempt, **ended)
+
+
+@transaction.atomic
+def _finish_evaluation(attempt: RunAttempt, ended: dict[str, Any]) -> TrainingRun:
+    note_gold(run=hold(attempt))
     return end_attempt(attempt=attempt, **ended)
 
 

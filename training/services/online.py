@@ -1,4 +1,4 @@
-"""What a run needs that learns from its own replies: a judge, and prompts to reply to."""
+"""What a run needs whose replies a reward model judges: the judge, and prompts to reply to."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,12 +14,18 @@ from training.selectors import is_usable
 
 
 def reward_errors(
-    *, project: Project, recipe: str, model: ModelVersion | None
+    *, project: Project, recipe: str, model: ModelVersion | None, config: Mapping[str, Any]
 ) -> dict[str, list[str]]:
-    """Return what is wrong with the reward model of a run, by field."""
-    if not INPUTS[recipe].rewarded:
+    """Return what is wrong with the reward model of a run, by field.
+
+    A run that learns from its own replies needs one; one that learns from rows may have one.
+    """
+    needs = INPUTS[recipe]
+    if not needs.rewarded and not needs.may_be_judged:
         text = _("{recipe} asks no reward model: leave this empty.").format(recipe=recipe)
         return {"reward_model": [text]} if model else {}
+    if model is None and needs.may_be_judged:
+        return {}
     if model is None:
         text = _("{recipe} learns from a reward model's scores: choose one.").format(recipe=recipe)
         return {"reward_model": [text]}
@@ -30,6 +36,12 @@ def reward_errors(
             model=model, kind=model.get_kind_display()
         )
         return {"reward_model": [text]}
+    if config.get("choose_by_reward") and not config["eval_steps"]:
+        text = _(
+            "A reward model is to choose among the evaluations of the run: say after how many "
+            "steps each, or switch choose_by_reward off."
+        )
+        return {"eval_steps": [text]}
     return {}
 
 

@@ -66,7 +66,9 @@ def create_run(
     `config` holds what differs from the preset, or from the defaults where no preset is named.
     An empty name is made from the base model's. A run that learns from its own replies needs a
     reward model, and prompts: the project's active ones of the split train, chosen now by tags,
-    count and seed. Raises InvalidInput, with errors by field.
+    count and seed. To sft, dpo and kto a reward model may be given: it scores replies to validation
+    prompts at each evaluation, and sft keeps the weights it scored highest. Raises InvalidInput,
+    with errors by field.
     """
     _known(recipe)
     resolved = resolve_config(recipe=recipe, config=config, preset_name=preset_name)
@@ -111,7 +113,7 @@ def _model_errors(
     config: Mapping[str, Any],
 ) -> dict[str, list[str]]:
     errors = _base_errors(project, recipe, base, wanted=needs_base(config))
-    return errors | reward_errors(project=project, recipe=recipe, model=reward)
+    return errors | reward_errors(project=project, recipe=recipe, model=reward, config=config)
 
 
 def _default_name(recipe: str, base_model: ModelVersion | None) -> str:

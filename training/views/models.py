@@ -25,6 +25,7 @@ from training.selectors import (
     sampling_runs_of,
     usable_models,
 )
+from training.selectors_evaluations import evaluations_of
 from training.services.models import register_model, share_model
 from training.services.sampling import create_sampling_run
 
@@ -113,6 +114,7 @@ def _page(
         "measures": in_words(model.provenance.get("metrics", {})),
         "runs": runs_from(project, model)[:20],
         "samplings": sampling_runs_of(project, model)[:20],
+        "evaluations": evaluations_of(project, model)[:20],
     }
     faulty = form.errors or (share_form is not None and share_form.errors)
     return answer(request, "training/model_detail.html", piece, context, 422 if faulty else 200)

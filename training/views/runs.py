@@ -21,21 +21,24 @@ from training.configs import PRESETS, field_specs
 from training.forms import RunForm
 from training.inputs import INPUTS
 from training.models import TrainingRun
+from training.planning import seconds_left
 from training.preset_sources import source_of
-from training.preview import Preview
+from training.run_health import marks_of, run_health
 from training.selectors import (
     base_models,
     curves,
     flagged_samples,
     get_run,
     preset_for,
-    preview_of,
     rollouts_of,
     runs_of,
     snapshots_of,
     usable_models,
 )
 from training.services.runs import create_run, request_cancel, request_stop, resume_run
+from training.side_by_side import comparable_runs
+from training.views.evaluation_report import report_of
+from training.views.plans import planned
 from training.views.reports import held_out_of
 
 PER_PAGE = 30
@@ -48,7 +51,15 @@ def run_list(request: HttpRequest, slug: str) -> HttpResponseBase:
     project = project_for(request, slug, "run.view")
     page = Paginator(runs_of(project), PER_PAGE).get_page(request.GET.get("page"))
     live = any(run.is_live for run in page)
-    context = {"project": project, "page": page, "live": live}
+    chosen = set(request.GET.getlist("run"))
+    context = {
+        "project": project,
+        "page": page,
+        "live": live,
+        "marks": marks_of(list(page)),
+        "chosen": chosen,
+        "chosen_elsewhere": sorted(chosen - {str(run.uid) for run in page}),
+    }
     return answer(request, "training/run_list.html", "training/_run_rows.html", context)
 
 
@@ -58,8 +69,11 @@ def _start(request: HttpRequest, project: Project, recipe: str) -> RunForm:
     snapshots = snapshots_of(project, INPUTS[recipe].snapshot_kind)
     asked = request.GET.get("snapshot", "")
     # A link between recipes carries the snapshot along, which may be of the other kind.
-    snapshot = snapshots.filter(number=asked).first() if asked.isdigit() else None
-    if not INPUTS[recipe].rewarded:
+    snapshot = snapshots.filter(number=asked).first() if asked.isdecimal() else None
+    judge = None
+    if INPUTS[recipe].rewarded:
+        judge = usable_models(project, ["reward"]).first()
+    else:
         snapshot = snapshot or snapshots.first()
     return RunForm(
         request.POST if request.method == "POST" else None,
@@ -69,7 +83,7 @@ def _start(request: HttpRequest, project: Project, recipe: str) -> RunForm:
         initial={
             "snapshot": snapshot and snapshot.number,
             "base_model": base,
-            "reward_model": usable_models(project, ["reward"]).first(),
+            "reward_model": judge,
         },
     )
 
@@ -97,25 +111,17 @@ def run_new(request: HttpRequest, slug: str) -> HttpResponseBase:
         "recipes": list(INPUTS),
         "presets": list(PRESETS[recipe]),
         "source": said(source_of(recipe, form.preset_name)),
-        "preview": _preview(form) if valid and looks else None,
+        **(planned(project, form) if valid and looks else {}),
     }
     page, piece = "training/run_new.html", "training/_run_form.html"
     return answer(request, page, piece, context, 422 if form.errors else 200)
-
-
-def _preview(form: RunForm) -> Preview | None:
-    """Return what the run of a valid form would leave out of its rows."""
-    given = form.cleaned_data
-    if given["snapshot"] is None:
-        return None
-    return preview_of(form.recipe, given["snapshot"], given["base_model"], given["max_length"])
 
 
 def _fitting_recipe(request: HttpRequest, project: Project) -> str:
     """Return the recipe to begin with: one that can learn from the snapshot asked for."""
     number = request.GET.get("snapshot", "")
     kind = INPUTS["sft"].snapshot_kind
-    if number.isdigit() and snapshots_of(project, kind).filter(number=number).exists():
+    if number.isdecimal() and snapshots_of(project, kind).filter(number=number).exists():
         return "sft"
     return "reward"
 
@@ -152,16 +158,22 @@ def run_detail(request: HttpRequest, slug: str, uid: str) -> HttpResponseBase:
 
 def _run_answer(request: HttpRequest, project: Project, run: TrainingRun) -> HttpResponse:
     found = {curve.name: curve.points for curve in curves(run)}
+    report = report_of(run)
     context = {
         "project": project,
         "run": run,
-        "charts": charts_of(found, total=run.total_steps),
+        "report": report,
+        # An evaluation's steps are no progress in anything: its curves say less than its report.
+        "charts": [] if report else charts_of(found, total=run.total_steps),
         "attempts": list(run.attempts.all()),
         "flagged": flagged_samples(run) if run.recipe == "sample" else 0,
-        "measures": in_words(run.result.get("metrics", {})),
+        "measures": [] if report else in_words(run.result.get("metrics", {})),
         "replies": rollouts_of(run),
         "held_out": held_out_of(run.result),
+        "left": seconds_left(run),
+        "health": run_health(run, found),
         "config": [(s.name, run.config.get(s.name)) for s in field_specs(run.recipe)],
+        "comparable": comparable_runs(run),  # asked for by the whole page alone
     }
     return answer(request, "training/run_detail.html", "training/_run_status.html", context)
 

@@ -1,6 +1,7 @@
 """Runs over the API: every address as each of seven, then what the answers say."""
 
 import io
+import re
 
 import pytest
 from django.core.management import call_command
@@ -8,7 +9,10 @@ from django.utils import timezone
 
 from labeling.models import Project
 from tests.factories import ACTORS, make_project, owner_of, seven_actors
+from tests.training.api.test_rounds import ADDRESSES
 from tests.training.factories import (
+    make_evaluation,
+    make_held_out_project,
     make_model,
     make_rewarded_run,
     make_run,
@@ -31,6 +35,8 @@ ADMINS = (401, 404, 403, 403, 403, 403, 201)
 DEEDS = [
     ("get", "runs/", READERS),
     ("post", "runs/", MAKERS),
+    ("post", "runs/plan/", OWNERS),
+    ("get", "runs/compare/?run={run}&run={sampling}", READERS),
     ("get", "runs/{run}/", READERS),
     ("get", "runs/{run}/metrics/", READERS),
     ("post", "runs/{run}/stop/", OWNERS),
@@ -39,6 +45,9 @@ DEEDS = [
     ("get", "sampling-runs/", READERS),
     ("post", "sampling-runs/", MAKERS),
     ("get", "sampling-runs/{sampling}/", READERS),
+    ("get", "evaluations/", READERS),
+    ("post", "evaluations/", MAKERS),
+    ("get", "evaluations/{evaluation}/", READERS),
     ("get", "models/", READERS),
     ("post", "models/", ADMINS),
     ("get", "models/{model}/", READERS),
@@ -48,20 +57,31 @@ DEEDS = [
 
 @pytest.mark.parametrize(("method", "path", "expected"), DEEDS)
 def test_every_address_answers_each_of_the_seven(method, path, expected, client_for):
-    project = make_project()
+    project = make_held_out_project()
     run = make_run(project)
     sampling = make_sampling_run(project, model=run.base_model)
+    evaluation = make_evaluation(project, policy=run.base_model)
     bodies = {
         "runs/": {
             "recipe": "dpo",
             "snapshot": run.snapshot.number,
             "base_model": run.base_model.pk,
         },
+        "runs/plan/": {
+            "recipe": "dpo",
+            "snapshot": run.snapshot.number,
+            "base_model": run.base_model.pk,
+        },
         "sampling-runs/": {"model": run.base_model.pk},
+        "evaluations/": {
+            "policy": run.base_model.pk,
+            "reward_model": evaluation.reward_model.pk,
+        },
         "models/{model}/share/": {"project": make_project().slug},
         "models/": {"name": "x", "kind": "policy", "folder": str(make_weights())},
     }
-    url = path.format(run=run.uid, sampling=sampling.uid, model=run.base_model.pk)
+    names = {"run": run.uid, "sampling": sampling.uid, "evaluation": evaluation.uid}
+    url = path.format(**names, model=run.base_model.pk)
     found = []
     for user in seven_actors(project).values():
         state = "stopped" if path.endswith("resume/") else "queued"
@@ -81,12 +101,15 @@ def test_recipes_are_for_whoever_is_signed_in(client_for):
 
 
 def test_the_table_above_asks_every_address():
-    """But for the recipes, which have a test of their own."""
-    asked = {path.replace("{run}", "<uid>").replace("{sampling}", "<uid>") for _, path, _ in DEEDS}
+    """But for the recipes and the rounds, which have tests of their own."""
+    paths = {path.partition("?")[0] for _, path, _ in DEEDS}
+    asked = {re.sub(r"\{(run|sampling|evaluation)\}", "<uid>", path) for path in paths}
     known = {str(pattern.pattern).replace("<uuid:uid>", "<uid>") for pattern in urlpatterns}
     prefix = "projects/<slug:slug>/"
     inside = {path.removeprefix(prefix).replace("<int:pk>", "{model}") for path in known}
-    assert inside - {"recipes/"} == asked
+    rounds = {path.replace("{number}", "<int:number>") for path in ADDRESSES}
+    assert rounds <= inside
+    assert inside - {"recipes/"} - rounds == asked
 
 
 def test_the_schema_is_clean():

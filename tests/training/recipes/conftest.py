@@ -118,12 +118,13 @@ def prepare(
     model: Path | None = None,
     reward: Path | None = None,
     seed: int = 5,
+    **others: Path,
 ) -> Path:
-    """A run's folder that is ready to start."""
+    """A run's folder that is ready to start; `others` are its further models by their names."""
     resolved = to_json(parse_config(recipe, MACHINE | dict(config)))
     inputs = {
         name: {"path": str(path), "sha256": rundir.weights_sha256(path)}
-        for name, path in (("model", model), ("reward", reward))
+        for name, path in {"model": model, "reward": reward, **others}.items()
         if path is not None
     }
     rundir.prepare(folder, recipe=recipe, config=resolved, inputs=inputs, rows=rows, seed=seed)

@@ -10,7 +10,8 @@ from transformers import PreTrainedTokenizerFast
 from tests.training.recipes.conftest import Chain, demonstrations, prepare
 from training import rundir
 from training.recipes import dpo, sft
-from training.recipes.loading import PAD, load_policy, load_tokenizer, new_tokenizer, save_model
+from training.recipes.loading import load_policy, load_tokenizer, new_tokenizer, save_model
+from training.tokenizing import PAD
 
 pytestmark = pytest.mark.recipe
 

@@ -1,5 +1,6 @@
 """RLOO and GRPO: our reward model as the reward, our prompts, TRL's trainers."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from tests.training.recipes.conftest import (
 )
 from training import rundir
 from training.configs import RLOOConfig
-from training.recipes import grpo, online, rloo
+from training.recipes import grpo, online, rloo, scoring
 from training.recipes.data import Encoder
-from training.recipes.loading import load_reward_model, load_tokenizer
+from training.recipes.loading import load_policy, load_reward_model, load_tokenizer
 from training.recipes.online import encode_prompts, in_order, judged
 
 pytestmark = [
@@ -26,7 +27,7 @@ pytestmark = [
     # TRL 1.16 and PEFT ask by the old name what transformers 5.23 has renamed.
     pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning"),
 ]
-LEARN = {
+LEARN: dict[str, Any] = {
     "max_steps": 4,
     "learning_rate": 3e-3,
     "replies_per_prompt": 4,
@@ -99,6 +100,79 @@ def test_reward_is_what_the_model_says_of_the_same_tokens_alone(
         assert value == pytest.approx(alone, abs=1e-4)
 
 
+def test_judge_hears_what_the_template_writes_after_the_end(chain: Chain, tmp_path: Path) -> None:
+    """Of a reply that ended; one that was cut off is judged as it is."""
+    reward = tmp_path / "reward"
+    shutil.copytree(chain.model("reward"), reward)
+    tokenizer = load_tokenizer(reward)
+    template = str(tokenizer.chat_template)
+    tokenizer.chat_template = template.replace(
+        "'<|end|>' }}{% endfor", "'<|end|>' + ' so' }}{% endfor"
+    )
+    assert tokenizer.chat_template != template
+    tokenizer.save_pretrained(reward)
+    scorer = scoring.load_judge(reward, tokenizer, device=torch.device("cpu"), batch_size=1)
+    ends = {int(tokenizer.eos_token_id)}
+    judge = online.reward_model(scorer, RLOOConfig(missing_eos="keep"), ends)
+    asked = [message("user", "kind cat")]
+    reply = tokenizer("red", add_special_tokens=False)["input_ids"]
+    said = judge(prompts=[asked, asked], completion_ids=[[*reply, *ends], reply])
+    prompt = Encoder(tokenizer, 96).prompt(asked)
+    so = tokenizer(" so", add_special_tokens=False)["input_ids"]
+    alone = scorer.score_ids([[*prompt, *reply, *ends, *so], [*prompt, *reply]])
+    assert said == pytest.approx(alone, abs=1e-5)
+
+
+def test_longest_text_has_room_for_reply_and_template(chain: Chain) -> None:
+    """Policy and reward model of the chain have 96 positions."""
+    tokenizer = load_tokenizer(chain.model("sft"))
+    models: list[Any] = [load_policy(chain.model("sft"), tokenizer)]
+    scorer = scoring.Scorer(load_reward_model(chain.model("reward"), tokenizer), tokenizer)
+
+    def longest(max_length: int, new_tokens: int) -> int:
+        return scoring.longest_text(
+            scorer, [1, 2], max_length=max_length, models=models, new_tokens=new_tokens
+        )
+
+    assert longest(200, 93) == 94
+    assert longest(50, 10) == 48
+    models[0].config.max_position_embeddings = 40
+    assert longest(50, 10) == 38
+    with pytest.raises(rundir.RunFolderError, match="takes 38 and the template's end 2"):
+        longest(50, 38)
+
+
+def test_prompts_leave_the_reward_model_room_for_the_reply(
+    chain: Chain, tmp_path: Path, in_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = Encoder(load_tokenizer(chain.model("sft")), 96)
+    lengths = sorted(len(encoder.prompt(row["prompt"])) for row in _rows())
+    longest = lengths[len(lengths) // 2]
+    positions = longest + LEARN["max_new_tokens"]
+    reward = tmp_path / "reward"
+    shutil.copytree(chain.model("reward"), reward)
+    shape = rundir.read_json(reward / "config.json")
+    rundir.write_json_atomic(
+        reward / "config.json", {**shape, "max_position_embeddings": positions}
+    )
+    heard: list[int] = []
+    plain = scoring.Scorer.score_ids
+
+    def hear(scorer: scoring.Scorer, sequences: list[list[int]]) -> list[float]:
+        heard.extend(map(len, sequences))
+        return plain(scorer, sequences)
+
+    monkeypatch.setattr(scoring.Scorer, "score_ids", hear)
+    models = {"model": chain.model("sft"), "reward": reward}
+    folder = prepare(tmp_path / "run", "rloo", _rows(), LEARN, **models)
+    rloo.main([str(folder)])
+    assert heard
+    assert max(heard) <= positions
+    result = rundir.read_result(folder)
+    assert result is not None
+    assert result["data"]["dropped"]["too_long"] == sum(n > longest for n in lengths)
+
+
 @pytest.mark.parametrize(("way", "worth"), [("keep", 0.7), ("subtract", 0.2), ("replace", -3.0)])
 def test_reply_without_an_end_is_worth_what_the_config_says(way: str, worth: float) -> None:
     config = RLOOConfig(missing_eos=way, missing_eos_penalty=0.5)
@@ -127,7 +201,7 @@ def test_reward_model_of_other_tokens_is_refused(
             tokenizer.add_tokens(["unheard"])
         return tokenizer
 
-    monkeypatch.setattr(online, "load_tokenizer", other)
+    monkeypatch.setattr(scoring, "load_tokenizer", other)
     with pytest.raises(rundir.RunFolderError, match="reads other tokens"):
         _run(chain, tmp_path, "rloo")
 

@@ -17,6 +17,7 @@ from tests.training.recipes.online import (
 )
 from training import rundir
 from training.recipes import ppo
+from training.recipes.ppo_trainer import GAP, joined
 from training.recipes.running import StopSignal
 
 pytestmark = [
@@ -56,6 +57,12 @@ def test_ratios_begin_at_exactly_1_and_the_policy_at_the_reference(finished: Pat
     assert rows[0]["objective/kl_k3"] == 0.0
     assert rows[2]["objective/kl_k3"] > 0
     assert rows[2]["val/ratio"] != 1.0
+
+
+def test_processes_add_up_what_they_say_but_for_the_largest_gap() -> None:
+    said = torch.tensor([[0.25, 0.5, 1.0], [0.5, 0.125, 2.0]])
+    assert joined(["loss", GAP, "val/ratio"], said) == {"loss": 0.75, GAP: 0.5, "val/ratio": 3.0}
+    assert joined(["loss"], said[:, :1]) == {"loss": 0.75}
 
 
 def test_metrics_have_the_names_that_people_know(finished: Path) -> None:

@@ -1,15 +1,14 @@
 """PPO killed in mid-run, and PPO on two processes."""
 
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-from tests.training.recipes.conftest import Chain, start, succeed
+from tests.training.recipes.conftest import Chain, succeed
+from tests.training.recipes.faults import killed_after, killed_in_a_save
 from tests.training.recipes.online import model_sha256, prepare_online, values_of
+from tests.training.recipes.two_processes import CPU, succeed_in_two
 from training import rundir
 
 pytestmark = [pytest.mark.recipe, pytest.mark.slow]
@@ -38,22 +37,16 @@ def test_killed_run_resumes_to_the_bit(
     killed = prepare_online(tmp_path / "killed", chain, config)
     succeed(whole, "ppo")
 
-    def kill_in_the_middle(new: list[rundir.Metrics]) -> None:
-        if new[-1].step >= 10:
-            for child in psutil.Process().children(recursive=True):
-                if str(killed) in " ".join(child.cmdline()):
-                    os.kill(child.pid, signal.SIGKILL)
-
-    outcome = start(killed, "ppo", on_metrics=kill_in_the_middle, poll_s=0.005)
-    assert (outcome.status, outcome.signal) == ("failed", signal.SIGKILL)
+    killed_after(killed, "ppo", 10)
     newest = rundir.newest_checkpoint(killed)
     assert newest is not None
     assert newest.step < STEPS
-    torn = rundir.checkpoint_path(killed, newest.step + 4)
-    torn.mkdir(exist_ok=True)
-    (torn / "policy.safetensors").write_bytes(b"torn")
+    torn = killed_in_a_save(killed, "ppo", newest.step)
+    saved = rundir.newest_checkpoint(killed)
+    assert saved is not None
+    assert saved.path != torn
     succeed(killed, "ppo")
-    assert f"going on from step {newest.step}" in (killed / rundir.LOG).read_text()
+    assert f"going on from step {saved.step}" in (killed / rundir.LOG).read_text()
     assert model_sha256(killed) == model_sha256(whole)
     assert values_of(killed) == values_of(whole)
     assert rundir.read_rollouts(killed, 1000) == rundir.read_rollouts(whole, 1000)
@@ -65,12 +58,20 @@ def test_two_processes_take_the_steps_of_one(chain: Chain, tmp_path: Path) -> No
     one = prepare_online(tmp_path / "one", chain, config)
     two = prepare_online(tmp_path / "two", chain, {**config, "processes": 2})
     succeed(one, "ppo")
-    outcome = start(two, "ppo", env={"ACCELERATE_USE_CPU": "1"})
-    assert outcome.status == "succeeded", outcome.log_tail
-    ranks = [rundir.read_json(two / rundir.RANKS / f"rank-{rank}.json") for rank in (0, 1)]
-    assert [(said["rank"], said["world"]) for said in ranks] == [(0, 2), (1, 2)]
-    assert ranks[0]["data"] != ranks[1]["data"]
-    assert ranks[0]["weights"] == ranks[1]["weights"]
+    succeed_in_two(two, "ppo")
     assert rundir.read_json(one / rundir.RANKS / "rank-0.json")["world"] == 1
     for mine, other in zip(values_of(two), values_of(one), strict=True):
         assert mine == pytest.approx(other, rel=1e-2, abs=1e-3)
+
+
+def test_two_killed_processes_resume_to_the_bit(chain: Chain, tmp_path: Path) -> None:
+    config = {**EVERYTHING, "total_episodes": 32 * 16, "processes": 2}
+    whole = prepare_online(tmp_path / "whole", chain, config)
+    killed = prepare_online(tmp_path / "killed", chain, config)
+    succeed_in_two(whole, "ppo")
+    killed_after(killed, "ppo", 6, env=CPU)
+    killed_in_a_save(killed, "ppo", 4, env=CPU)
+    succeed_in_two(killed, "ppo")
+    assert "going on from step" in (killed / rundir.LOG).read_text()
+    assert model_sha256(killed) == model_sha256(whole)
+    assert values_of(killed) == values_of(whole)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.recipe
 
 def test_light_tokenizer_reads_the_same_ids(chain: Chain) -> None:
     folder = chain.model("sft")
-    light, whole = LightTokenizer(folder), load_tokenizer(folder)
+    light, whole = LightTokenizer.in_folder(folder), load_tokenizer(folder)
     assert set(light.all_special_tokens) == set(whole.all_special_tokens)
     assert (light.bos_token_id, light.eos_token_id) == (whole.bos_token_id, whole.eos_token_id)
     for row in pairs(12):

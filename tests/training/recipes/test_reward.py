@@ -1,5 +1,6 @@
 """The reward model: what it learns from pairs, and scores anyone can ask for."""
 
+import gc
 import math
 from pathlib import Path
 from statistics import fmean, pstdev
@@ -7,11 +8,15 @@ from typing import Any
 
 import pytest
 import torch
+from torch.optim import AdamW
 
 from tests.training.recipes.conftest import Chain, demonstrations, message, prepare, rankings
 from training import rundir
-from training.recipes import reward
+from training.configs import RewardConfig
+from training.recipes import fitting, reward, shared_prefix
+from training.recipes.data import Splits
 from training.recipes.loading import load_reward_model, load_tokenizer
+from training.recipes.ranking_trainer import RankingTrainer
 from training.recipes.running import StopSignal
 from training.recipes.scoring import Scorer, score
 
@@ -152,6 +157,32 @@ def test_reloaded_model_scores_to_the_bit_as_before_it_was_saved(
     assert len(set(before)) > 1
 
 
+def test_scale_is_of_texts_from_the_whole_file(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten short texts, then ten long ones: four of them, other ones by another seed."""
+    monkeypatch.setattr(reward, "MOST_REFERENCE", 4)
+    tokenizer = load_tokenizer(chain.model("reward"))
+    rows = Splits()
+    texts = [[number] * (2 if number < 20 else 9) for number in range(10, 30)]
+    rows.splits["reference"] = [{"input_ids": ids} for ids in texts]
+    heard: list[list[list[int]]] = []
+    plain = Scorer.score_ids
+
+    def hear(scorer: Scorer, sequences: list[list[int]]) -> list[float]:
+        heard.append(sequences)
+        return plain(scorer, sequences)
+
+    monkeypatch.setattr(Scorer, "score_ids", hear)
+    for seed in (1, 1, 2):
+        model = load_reward_model(chain.model("reward"), tokenizer)
+        told = reward._settle(Scorer(model, tokenizer), model, rows, RewardConfig(), seed)
+        assert told["scale"]["texts"] == 4
+    assert heard[0] == heard[1] != heard[2]
+    assert all(ids in texts for ids in heard[0])
+    assert {len(ids) for ids in heard[0] + heard[2]} == {2, 9}
+
+
 def test_judged_replies_stand_in_for_demonstrations(chain: Chain) -> None:
     texts = [
         (row["prompt"], reply[0]["content"])
@@ -177,7 +208,7 @@ def test_training_goes_on_from_a_shifted_model(
 def test_prompt_that_can_not_be_shared_is_refused_where_it_must_be(
     chain: Chain, tmp_path: Path, in_process: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reward, "why_no_shared_prefix", lambda model: "it is odd")
+    monkeypatch.setattr(shared_prefix, "why_no_shared_prefix", lambda model: "it is odd")
     config = {**LEARN, "shared_prefix": "always"}
     folder = prepare(tmp_path / "always", "reward", rankings(), config, model=chain.model("sft"))
     with pytest.raises(rundir.RunFolderError, match="because it is odd: set shared_prefix to auto"):
@@ -235,6 +266,28 @@ def test_ensemble_scores_by_the_mean_of_models_of_the_next_seeds(
     (folder / rundir.MODEL / "member-1" / "model.safetensors").write_bytes(b"other")
     assert rundir.weights_sha256(folder / rundir.MODEL) != result["model"]["sha256"]
     assert load_reward_model(folder / rundir.MODEL, tokenizer) is not None
+
+
+def test_members_of_an_ensemble_are_not_trained_beside_the_optimizers_of_others(
+    chain: Chain, tmp_path: Path, in_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a member's training begins, the only other trainer is the first, for its model."""
+    alive: list[tuple[int, int]] = []
+    fit = fitting.fit
+
+    def count(run: Any, trainer: Any, callback: Any) -> Any:
+        things = [thing for thing in gc.get_objects() if type(thing) in (RankingTrainer, AdamW)]
+        trainers = sum(type(thing) is RankingTrainer for thing in things)
+        alive.append((trainers, len(things) - trainers))
+        return fit(run, trainer, callback)
+
+    monkeypatch.setattr(reward, "fit", count)
+    config = {**LEARN, "ensemble": 3}
+    folder = prepare(tmp_path, "reward", rankings(), config, model=chain.model("sft"))
+    gc.collect()
+    reward.main([str(folder)])
+    (trainers, optimizers), *later = alive
+    assert later == [(trainers + 1, optimizers)] * 2
 
 
 def test_ensemble_that_was_stopped_goes_on_with_the_member_it_was_at(

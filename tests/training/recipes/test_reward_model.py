@@ -15,18 +15,19 @@ from transformers import (
     MistralForSequenceClassification,
     Qwen3Config,
     Qwen3ForSequenceClassification,
+    RobertaConfig,
+    RobertaForSequenceClassification,
 )
 
 from training import rundir
 from training.recipes.losses import RankedPairs, ranking_loss
-from training.recipes.ranking_trainer import Costs, RankingCollator
+from training.recipes.ranking_trainer import RankingCollator
 from training.recipes.reward_model import (
-    block_mask,
-    need_head,
+    needed_head,
     reward_class,
     set_scale,
-    why_no_shared_prefix,
 )
+from training.recipes.shared_prefix import Costs, block_mask, why_no_shared_prefix
 
 pytestmark = pytest.mark.recipe
 SHAPE: dict[str, Any] = {
@@ -212,7 +213,7 @@ def test_model_that_scores_otherwise_is_found_out(monkeypatch: pytest.MonkeyPatc
         return trunk(input_ids=input_ids, **kwargs)
 
     monkeypatch.setattr(model.base_model, "forward", own_positions)
-    assert why_no_shared_prefix(model) == "its scores would differ"
+    assert why_no_shared_prefix(model) == "its results would differ"
     assert not model.training
 
 
@@ -232,6 +233,12 @@ def test_mask_that_would_not_fit_is_not_made() -> None:
     row = {"prompt_ids": [1] * 3000, "reply_ids": [[1] * 10] * 2}
     assert collator.shares([row] * 2)
     assert not collator.shares([row] * 40)
+    always = RankingCollator(PAD, shared="always")
+    assert always.shares([row] * 2)
+    with pytest.raises(
+        rundir.RunFolderError, match=r"40 prompts.* 3020 tokens.*smaller, or .*auto"
+    ):
+        always.shares([row] * 40)
 
 
 def test_scale_is_the_models_own_and_outlives_saving(tmp_path: Path) -> None:
@@ -252,7 +259,7 @@ def test_scale_is_the_models_own_and_outlives_saving(tmp_path: Path) -> None:
 
 
 def test_head_of_another_kind_is_refused() -> None:
-    model = model_of()
-    model.score = torch.nn.Sequential(model.score)
-    with pytest.raises(rundir.RunFolderError, match="no linear layer named score"):
-        need_head(model, "there")
+    config = RobertaConfig(**SHAPE)
+    with pytest.raises(rundir.RunFolderError, match="no single linear layer"):
+        needed_head(RobertaForSequenceClassification, config, "there")
+    assert needed_head(Qwen3ForSequenceClassification, Qwen3Config(**SHAPE), "there") == "score"

@@ -1,6 +1,7 @@
 """Replies drawn with a cache: the same in any batch, and as likely as the policy says."""
 
 from contextlib import nullcontext
+from functools import partial
 
 import pytest
 import torch
@@ -53,3 +54,22 @@ def test_replies_are_the_same_in_any_batch_and_end_where_they_end(chain: Chain) 
         assert 1 <= len(reply) <= 16
         assert not set(reply[:-1]) & set(ends)
         assert len(reply) == 16 or reply[-1] in ends
+
+
+@pytest.mark.recipe
+def test_every_token_is_drawn_in_the_precision_asked_for(chain: Chain) -> None:
+    tokenizer = load_tokenizer(chain.model("sft"))
+    policy = load_policy(chain.model("sft"), tokenizer)
+    policy.train(False)
+    kinds: list[torch.dtype] = []
+    policy.lm_head.register_forward_hook(lambda *said: kinds.append(said[2].dtype))
+    roller = CachedRoller(
+        policy,
+        tokenizer,
+        temperature=1.0,
+        max_new_tokens=4,
+        batch_size=2,
+        autocast=partial(torch.autocast, "cpu", torch.bfloat16),
+    )
+    roller.roll([Encoder(tokenizer, 80).prompt(row["prompt"]) for row in prompts(4)], range(4))
+    assert set(kinds) == {torch.bfloat16}

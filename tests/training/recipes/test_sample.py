@@ -9,6 +9,7 @@ import pytest
 from tests.training.recipes.conftest import Chain, message, prepare, prompts
 from training import rundir
 from training.recipes import sample
+from training.recipes.replying import candidate_seed
 
 pytestmark = pytest.mark.recipe
 DRAW = {"candidates_per_prompt": 3, "max_new_tokens": 12, "batch_size": 8}
@@ -99,6 +100,6 @@ def test_prompts_left_out_are_counted(chain: Chain, tmp_path: Path, in_process: 
 
 
 def test_candidate_seed_fits_a_json_number() -> None:
-    seeds = {sample.candidate_seed(1, prompt, nth) for prompt in ("a", "b") for nth in range(50)}
+    seeds = {candidate_seed(1, prompt, nth) for prompt in ("a", "b") for nth in range(50)}
     assert len(seeds) == 100
     assert all(0 <= seed < 2**53 for seed in seeds)

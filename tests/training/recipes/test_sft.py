@@ -18,7 +18,6 @@ from tests.training.recipes.conftest import (
     pairs,
     prepare,
     prompts,
-    start,
 )
 from training import rundir
 from training.recipes import sample, sft
@@ -179,15 +178,6 @@ def test_recipe_refuses_changed_data(tmp_path: Path, in_process: None) -> None:
         file.write(json.dumps(demonstrations()[0]) + "\n")
     with pytest.raises(rundir.RunFolderError, match="changed"):
         sft.main([str(folder)])
-
-
-@pytest.mark.slow
-def test_two_processes_train_one_model(tmp_path: Path) -> None:
-    config = {**LEARN, "processes": 2, "max_steps": 3}
-    folder = prepare(tmp_path, "sft", demonstrations(), config)
-    outcome = start(folder, "sft")
-    assert outcome.status == "succeeded", outcome.log_tail
-    assert _result(folder)["processes"] == 2
 
 
 def _values(folder: Path) -> list[Any]:

@@ -98,9 +98,40 @@ def test_what_is_wrong_is_said_by_field():
 
 def test_recipes_without_a_judge_refuse_one():
     project = make_project()
+    judge = make_model(project, "reward", "judge")
     with pytest.raises(InvalidInput) as caught:
-        make_run(project, reward_model=make_model(project, "reward", "judge"), tags=["world"])
+        make_run(project, recipe="reward", reward_model=judge, tags=["world"])
     assert set(caught.value.errors) == {"reward_model", "tags"}
+
+
+@pytest.mark.parametrize("recipe", ["sft", "dpo", "kto"])
+def test_recipes_that_learn_from_rows_may_have_a_judge(recipe: str):
+    project = make_project()
+    judge = make_model(project, "reward", "judge")
+    snapshot = make_demonstrations(project) if recipe == "sft" else make_snapshot(project)
+    start = {"recipe": recipe, "snapshot": snapshot, "base_model": make_model(project)}
+    alone = make_run(project, **start)
+    assert alone.reward_model is None
+    judged = make_run(project, **start, reward_model=judge, config={"eval_steps": 5})
+    assert _inputs(judged)["reward"] == {"path": str(judge.folder), "sha256": judge.sha256}
+    assert not RunPrompts.objects.filter(run=judged).exists()
+    with pytest.raises(InvalidInput) as caught:
+        make_run(project, **start, reward_model=judged.base_model, config={"eval_steps": 5})
+    assert set(caught.value.errors) == {"reward_model"}
+
+
+def test_a_choice_by_reward_needs_evaluations_to_choose_from():
+    project = make_project()
+    start = {
+        "recipe": "sft",
+        "snapshot": make_demonstrations(project),
+        "base_model": make_model(project),
+        "reward_model": make_model(project, "reward", "judge"),
+    }
+    with pytest.raises(InvalidInput) as caught:
+        make_run(project, **start)
+    assert set(caught.value.errors) == {"eval_steps"}
+    assert make_run(project, **start, config={"choose_by_reward": False}).reward_model is not None
 
 
 def test_judge_and_prompts_go_into_the_folder_and_into_the_lineage():

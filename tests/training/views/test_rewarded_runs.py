@@ -6,7 +6,7 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from tests.factories import make_project, make_prompts, owner_of
-from tests.training.factories import make_model, make_rewarded_run
+from tests.training.factories import make_demonstrations, make_model, make_rewarded_run
 from training import rundir, tasks
 from training.models import TrainingRun
 from training.services.models import register_result
@@ -51,6 +51,32 @@ def test_ppo_starts_from_the_form_with_a_judge_and_prompts(client: Client):
     assert "reward_model" in refused.context["form"].errors
 
 
+def test_sft_may_be_given_a_judge_and_its_page_says_what_was_chosen(client: Client):
+    project = make_project()
+    make_demonstrations(project)
+    policy, judge = make_model(project), make_model(project, "reward", "judge")
+    client.force_login(owner_of(project))
+    url = reverse("training:run_new", args=[project.slug]) + "?recipe=sft&preset=tiny-cpu"
+    form = client.get(url).context["form"]
+    assert form["reward_model"].value() is None
+    assert "tags" not in form.fields
+    sent = {field.html_name: field.value() for field in form}
+    sent |= {"base_model": policy.pk, "reward_model": judge.pk}
+    given = {n: value for n, value in sent.items() if value is not None and value is not False}
+    refused = client.post(url, given)
+    assert refused.status_code == 422
+    assert list(refused.context["form"].errors) == ["eval_steps"]
+    assert client.post(url, given | {"eval_steps": 20}).status_code == 302
+    run = TrainingRun.objects.get(project=project)
+    assert run.reward_model == judge
+    point = {"step": 40, "score": 1.234, "kl": 0.5}
+    run.result = {"chosen": {**point, "of": 3, "curve": [point] * 3}}
+    run.save()
+    page = client.get(reverse("training:run_detail", args=[project.slug, run.uid]))
+    assert "step 40: its score 1.23 is the highest of 3 evaluations" in page.content.decode()
+    assert "judge v1" in page.content.decode()
+
+
 def test_a_runs_page_shows_judge_prompts_and_replies(
     client: Client, django_assert_num_queries: DjangoAssertNumQueries
 ):
@@ -59,7 +85,7 @@ def test_a_runs_page_shows_judge_prompts_and_replies(
     run.folder.mkdir(parents=True)
     rundir.append_rollouts(run.folder, [_reply(1, "Rudely."), _reply(10, "<i>Gladly</i>.")])
     client.force_login(owner_of(project))
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(13):
         page = client.get(reverse("training:run_detail", args=[project.slug, run.uid]))
     text = page.content.decode()
     assert [sample.step for sample in page.context["replies"]] == [10, 1]

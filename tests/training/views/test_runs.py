@@ -262,24 +262,26 @@ def test_resume_rings(bell, django_capture_on_commit_callbacks):
 def test_run_list_takes_the_same_queries_for_one_run_and_for_many(
     django_assert_num_queries: DjangoAssertNumQueries,
 ):
-    """Session, user, project, role; the page's count, its rows, and the models that they made."""
+    """Session, user, project, role; the count, rows, models they made; the health of live ones."""
     project = make_project()
     client = client_of(owner_of(project))
     make_run(project)
     url = page("run_list", project)
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         client.get(url)
     for _ in range(4):
         make_run(project)
         make_sampling_run(project)
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         assert client.get(url).content.decode().count("<tr>") == 10
 
 
-def test_run_detail_takes_ten_queries_whatever_was_measured(
+def test_run_detail_takes_twelve_queries_whatever_was_measured(
     django_assert_num_queries: DjangoAssertNumQueries,
 ):
-    """Session, user, project, role; the run, its models; the points and their count; attempts."""
+    """Session, user, project, role; the run, its models; points, their count; attempts, the last
+    of them; and the runs it may be held against.
+    """
     project = make_project()
     run = make_run(project)
     client = client_of(owner_of(project))
@@ -294,7 +296,7 @@ def test_run_detail_takes_ten_queries_whatever_was_measured(
         )
         for n in range(1, 500)
     )
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(12):
         html = client.get(url).content.decode()
     assert html.count('class="line"') == html.count('class="line-2"') == 2  # curve and legend
 

@@ -1,0 +1,1 @@
+"""The loop: rounds that sample, ask for labels, train, evaluate and promote."""

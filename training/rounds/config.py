@@ -1,0 +1,302 @@
+"""How a project's loop turns: one typed config for the form, the API and YAML.
+
+Whatever a round does is resolved from it when the round starts, so that a later change of the loop
+changes no round under way.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import yaml
+
+from labeling.domain.sentences import sentence as _
+from training.config_fields import (
+    Checked,
+    ConfigError,
+    FieldSpec,
+    Value,
+    option,
+    read_fields,
+    specs_of,
+)
+from training.configs import PRESETS as RECIPE_PRESETS
+from training.configs import parse_config
+
+POLICY_RECIPES: Final = ("dpo", "kto", "ppo", "rloo", "grpo")
+REWARDED: Final = ("ppo", "rloo", "grpo")
+SHARES: Final = ("share_current", "share_previous", "share_base")
+Overrides = Mapping[str, Mapping[str, Value]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig(Checked):
+    """One turn of the loop, in the order in which it happens."""
+
+    prompts: int = option(
+        100, "sampling", "Prompts that a round replies to; 0 takes all.", within=(0, 1_000_000)
+    )
+    tags: str = option(
+        "", "sampling", "Tags of the prompts, parted by commas; empty takes prompts of any."
+    )
+    replies_per_prompt: int = option(
+        4,
+        "sampling",
+        "Replies to each prompt, of all sampled models together.",
+        within=(2, 64),
+    )
+    share_current: float = option(
+        1.0, "sampling", "Part of the replies that the current policy writes.", within=(0.0, 1.0)
+    )
+    share_previous: float = option(
+        0.0,
+        "sampling",
+        "Part of the replies that the policy before the current one writes.",
+        within=(0.0, 1.0),
+    )
+    share_base: float = option(
+        0.0,
+        "sampling",
+        "Part of the replies that the loop's first policy writes.",
+        within=(0.0, 1.0),
+    )
+    overlap: int = option(1, "labelling", "Annotators who judge each comparison.", within=(1, 50))
+    judged_share: float = option(
+        1.0,
+        "labelling",
+        "Go on when this part of the round's comparisons is judged.",
+        within=(0.01, 1.0),
+    )
+    most_days: int = option(
+        0,
+        "labelling",
+        "Go on after so many days with what is judged by then; 0 waits for as long as it takes.",
+        within=(0, 365),
+    )
+    labels: str = option(
+        "all",
+        "training",
+        "Learn from all of the project's judgements, or from those made since the round began.",
+        choices=("all", "round"),
+    )
+    trains_reward: bool = option(
+        True, "training", "Train a reward model; PPO, RLOO, GRPO and the evaluation need one."
+    )
+    policy_recipe: str = option(
+        "dpo", "training", "How the next policy learns.", choices=POLICY_RECIPES
+    )
+    start: str = option(
+        "current",
+        "training",
+        "The next policy starts from the current one, or from the loop's first (base); what it "
+        "starts from is also the reference that its KL is measured to.",
+        choices=("current", "base"),
+    )
+    preset: str = option(
+        "default", "training", "Preset of the recipes, where they have one of that name."
+    )
+    evaluation_prompts: int = option(
+        0, "evaluation", "Held-out prompts to evaluate on; 0 takes all.", within=(0, 1_000_000)
+    )
+    evaluation_replies: int = option(
+        4, "evaluation", "Replies to each of them, by each policy.", within=(1, 256)
+    )
+    promotion: str = option(
+        "ask",
+        "promotion",
+        "Who makes the new policy the current one: a person (ask), or the rule (rule).",
+        choices=("ask", "rule"),
+    )
+    least_win_rate: float = option(
+        0.5,
+        "promotion",
+        "By the rule, the win rate's lower end must lie above this.",
+        within=(0.0, 1.0),
+    )
+
+    def _conflicts(self) -> list[tuple[str, str]]:
+        found = super()._conflicts()
+        if abs(sum(getattr(self, name) for name in SHARES) - 1) > 1e-6:
+            text = _("The shares of the sampled models must add up to 1.")
+            found.append(("share_current", text))
+        if self.policy_recipe in REWARDED and not self.trains_reward:
+            text = _(
+                "{recipe} learns from a reward model's scores: train one, or take dpo.",
+                recipe=self.policy_recipe,
+            )
+            found.append(("trains_reward", text))
+        if self.evaluation_prompts == 1:
+            text = _("One prompt gives no interval: ask for two or more, or 0 for all.")
+            found.append(("evaluation_prompts", text))
+        known = sorted({name for presets in RECIPE_PRESETS.values() for name in presets})
+        if self.preset not in known:
+            text = _(
+                "No recipe has a preset {name}: use one of {known}.",
+                name=repr(self.preset),
+                known=", ".join(known),
+            )
+            found.append(("preset", text))
+        if self.promotion == "rule" and not self.trains_reward:
+            text = _("The rule reads the win rate by the reward model: train one, or ask a person.")
+            found.append(("promotion", text))
+        return found
+
+    @property
+    def tag_names(self) -> list[str]:
+        """Return the tags as a list."""
+        return [name.strip() for name in self.tags.split(",") if name.strip()]
+
+    def replies_by_source(self) -> dict[str, int]:
+        """Return how many replies to a prompt each source writes; they add up (largest remainder).
+
+        >>> LoopConfig(share_current=0.5, share_base=0.5, replies_per_prompt=5).replies_by_source()
+        {'current': 3, 'previous': 0, 'base': 2}
+        """
+        names = [name.removeprefix("share_") for name in SHARES]
+        exact = {name: getattr(self, f"share_{name}") * self.replies_per_prompt for name in names}
+        counts = {name: int(value) for name, value in exact.items()}
+        missing = self.replies_per_prompt - sum(counts.values())
+        for name in sorted(names, key=lambda name: counts[name] - exact[name])[:missing]:
+            counts[name] += 1
+        return counts
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A loop's config, and what it changes in the recipes' presets, by recipe and field."""
+
+    config: LoopConfig
+    recipes: Overrides
+
+    def recipe_config(self, recipe: str) -> dict[str, Value]:
+        """Return what differs from the defaults of a recipe: the preset's, then the loop's own."""
+        preset = RECIPE_PRESETS[recipe].get(self.config.preset)
+        return {**(preset or RECIPE_PRESETS[recipe]["default"]), **self.recipes.get(recipe, {})}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything, as `parse_loop` reads it again."""
+        return {**dataclasses.asdict(self.config), "recipes": {**self.recipes}}
+
+
+def mixes_texts(config: Mapping[str, Value]) -> bool:
+    """Return whether a policy's config mixes demonstrations in (PPO-ptx)."""
+    return float(config.get("ptx_coefficient", 0)) > 0
+
+
+# Each follows its paper as far as one turn of this loop goes.
+LOOP_PRESETS: Final[dict[str, dict[str, Any]]] = {
+    # InstructGPT (2203.02155, 3.1): sample the best policy, rank, train the reward model on all
+    # labels, PPO from the supervised policy.
+    "instructgpt": {
+        "policy_recipe": "ppo",
+        "start": "base",
+        "labels": "all",
+        "preset": "instructgpt",
+    },
+    # Learning to summarize (2009.01325, 3.1): pairs from mixed sources, reward model, PPO.
+    "summarize": {
+        "policy_recipe": "ppo",
+        "start": "base",
+        "labels": "all",
+        "share_current": 0.5,
+        "share_previous": 0.25,
+        "share_base": 0.25,
+        "preset": "summarize",
+    },
+    # Online DPO: every round learns from its own labels alone and starts where the last one ended.
+    "online-dpo": {"policy_recipe": "dpo", "start": "current", "labels": "round"},
+}
+
+
+def loop_specs() -> list[FieldSpec]:
+    """Return what a form needs to know of a loop's fields."""
+    return specs_of(LoopConfig)
+
+
+def parse_loop(mapping: Mapping[str, Any]) -> Loop:
+    """Return a checked loop from a form's strings, the API's values or YAML's.
+
+    Raises ConfigError with the sentences by field; a recipe's by `recipes.<recipe>.<field>`.
+    """
+    given = dict(mapping)
+    recipes = _recipes(given.pop("recipes", None) or {})
+    config = read_fields(
+        LoopConfig,
+        given,
+        lambda name: _("A loop has no field {name}: remove it.", name=repr(name)),
+    )
+    loop = Loop(config, recipes)
+    _check_recipes(loop)
+    return loop
+
+
+def _recipes(raw: Any) -> dict[str, dict[str, Value]]:
+    if not isinstance(raw, Mapping) or not all(isinstance(v, Mapping) for v in raw.values()):
+        text = _("recipes holds the changed fields of each recipe, by its name.")
+        raise ConfigError({"recipes": [text]})
+    unknown = next((name for name in raw if name not in RECIPE_PRESETS), None)
+    if unknown is not None:
+        known = ", ".join(RECIPE_PRESETS)
+        text = _("There is no recipe {name}: use one of {known}.", name=repr(unknown), known=known)
+        raise ConfigError({"recipes": [text]})
+    return {name: dict(fields) for name, fields in raw.items()}
+
+
+def _check_recipes(loop: Loop) -> None:
+    """Raise ConfigError where a recipe of the loop could not be started with its config."""
+    errors: dict[str, list[str]] = {}
+    for recipe in loop.recipes:
+        try:
+            parse_config(recipe, loop.recipe_config(recipe))
+        except ConfigError as found:
+            errors |= {f"recipes.{recipe}.{name}": texts for name, texts in found.errors.items()}
+    if errors:
+        raise ConfigError(errors)
+
+
+def loop_preset(name: str) -> Loop:
+    """Return a named starting point. Raises ConfigError."""
+    if name not in LOOP_PRESETS:
+        known = ", ".join(LOOP_PRESETS)
+        text = _("There is no loop {name}: use one of {known}.", name=repr(name), known=known)
+        raise ConfigError({"preset": [text]})
+    return parse_loop(LOOP_PRESETS[name])
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Reads fields and values alone: an alias can grow beyond any memory, a date is no value."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Refuse an alias."""
+        events: Any = self
+        if events.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(problem_mark=events.peek_event().start_mark)
+        return super().compose_node(parent, index)
+
+
+_PlainLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def from_yaml(text: str) -> Loop:
+    """Return the loop that a small YAML file describes. Raises ConfigError."""
+    try:
+        found = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - safer than SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:
+        mark = getattr(problem, "problem_mark", None)
+        line = mark.line + 1 if mark else 1
+        raise ConfigError({"yaml": [_("Line {line} is no YAML.", line=line)]}) from None
+    if not isinstance(found, dict):
+        text = _("A loop is written as fields and their values, one a line.")
+        raise ConfigError({"yaml": [text]})
+    return parse_loop(found)
+
+
+def to_yaml(loop: Loop) -> str:
+    """Return the loop as `from_yaml` reads it, in the order of its fields."""
+    return yaml.safe_dump(loop.to_json(), sort_keys=False, allow_unicode=True)

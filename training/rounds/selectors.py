@@ -1,0 +1,204 @@
+"""Reads of rounds: where they stand, what they wait for, what they cost, what is current."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from math import ceil
+
+from django.db.models import Count, F, Q, QuerySet, Sum
+from django.utils.translation import gettext as _
+
+from labeling.exceptions import InvalidInput, NotFound
+from labeling.language import all_said
+from labeling.models import Comparison, Judgement, Project
+from training.config_fields import ConfigError
+from training.evaluation_points import EvaluationPoint, evaluation_point, finished_evaluations
+from training.models import ModelVersion, TrainingRun
+from training.rounds.config import Loop, parse_loop
+from training.rounds.models import Promotion, Round, RoundStep
+
+Kind = RoundStep.Kind
+
+
+def current_policy(project: Project) -> ModelVersion | None:
+    """Return the project's current policy: what was promoted last."""
+    row = Promotion.objects.filter(project=project).select_related("model").first()
+    return row.model if row else None
+
+
+def first_policy(project: Project) -> ModelVersion | None:
+    """Return the policy that the loop began with: what was promoted first."""
+    rows = Promotion.objects.filter(project=project).select_related("model").order_by("pk")
+    first = rows.first()
+    return first.model if first else None
+
+
+def policy_before(project: Project) -> ModelVersion | None:
+    """Return the policy to which a rollback would go back; None where there is none.
+
+    A promotion puts a policy on top of those before it, a rollback takes the top one away: what
+    was rolled back is not gone back to.
+    """
+    rows = Promotion.objects.filter(project=project).order_by("pk")
+    line: list[int] = []
+    for model, is_rollback in rows.values_list("model_id", "is_rollback"):
+        if is_rollback:
+            line.pop()
+        elif not line or line[-1] != model:
+            line.append(model)
+    return ModelVersion.objects.get(pk=line[-2]) if len(line) > 1 else None
+
+
+def promotions_of(project: Project) -> QuerySet[Promotion]:
+    """Return what was promoted, newest first."""
+    return Promotion.objects.filter(project=project).select_related("model", "round", "created_by")
+
+
+def rounds_of(project: Project) -> QuerySet[Round]:
+    """Return the project's rounds, newest first."""
+    return Round.objects.filter(project=project).select_related("policy", "created_by")
+
+
+def open_rounds() -> list[int]:
+    """Return the rounds of all projects that are under way and not paused."""
+    rows = Round.objects.filter(is_paused=False).exclude(state__in=Round.ENDED)
+    return list(rows.values_list("pk", flat=True))
+
+
+def get_round(project: Project, number: int) -> Round:
+    """Return one round of the project. Raises NotFound."""
+    found = rounds_of(project).filter(number=number).first()
+    if found is None:
+        raise NotFound(_("There is no such round in this project."))
+    return found
+
+
+def loop_of(round: Round) -> Loop:
+    """Return the loop as it was when the round started.
+
+    Raises InvalidInput where this version no longer reads it.
+    """
+    try:
+        return parse_loop(round.config)
+    except ConfigError as error:
+        text = _("This version does not read how this round turns: cancel it and start another.")
+        raise InvalidInput(text, errors=all_said(error.errors)) from None
+
+
+def start_policy(round: Round) -> ModelVersion:
+    """Return what the next policy starts from, which is also its reference."""
+    if loop_of(round).config.start == "current":
+        return round.policy
+    return first_policy(round.project) or round.policy
+
+
+def standing_steps(round: Round, kind: str | None = None) -> list[RoundStep]:
+    """Return the round's steps that no redoing superseded, oldest first."""
+    rows = RoundStep.objects.filter(round=round, is_superseded=False)
+    if kind is not None:
+        rows = rows.filter(kind=kind)
+    return list(rows.select_related("run", "snapshot").order_by("pk"))
+
+
+def made_by(round: Round, kind: str) -> ModelVersion | None:
+    """Return the model that the round's step of a kind made; None where there is none yet."""
+    steps = standing_steps(round, kind)
+    return steps[0].run.model_version if steps and steps[0].run else None
+
+
+def measured_by(round: Round) -> EvaluationPoint | None:
+    """Return what the round's evaluation says of its policy; None where there is none yet."""
+    steps = standing_steps(round, Kind.EVALUATE)
+    runs = [step.run_id for step in steps]
+    found = finished_evaluations(round.project).filter(run__in=runs).first()
+    return evaluation_point(found) if found else None
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """How far the round's comparisons are judged; `wanted` closed ones let the round go on."""
+
+    comparisons: int
+    closed: int
+    wanted: int
+
+    @property
+    def is_done(self) -> bool:
+        """Whether enough is judged."""
+        return 0 < self.wanted <= self.closed
+
+
+def labelling_of(round: Round, judged_share: float) -> Labelling:
+    """Return how far the round's labelling is; a withdrawn comparison asks nobody any more."""
+    asked = Comparison.objects.filter(asked_by_round__round=round)
+    counts = asked.exclude(state=Comparison.State.WITHDRAWN).aggregate(
+        all=Count("pk"), closed=Count("pk", filter=~Q(state=Comparison.State.OPEN))
+    )
+    return Labelling(counts["all"], counts["closed"], ceil(judged_share * counts["all"]))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a round took: judgements, seconds that people were active, seconds of its runs."""
+
+    judgements: int
+    active_s: float
+    computed_s: float
+
+
+def cost_of(round: Round) -> Cost:
+    """Return what the round took so far; two reads."""
+    judged = Judgement.objects.filter(comparison__asked_by_round__round=round).aggregate(
+        count=Count("pk"), active=Sum("active_ms")
+    )
+    computed = TrainingRun.objects.filter(
+        round_step__round=round, started_at__isnull=False, finished_at__isnull=False
+    ).aggregate(sum=Sum(F("finished_at") - F("started_at")))
+    return Cost(
+        judgements=judged["count"],
+        active_s=(judged["active"] or 0) / 1000,
+        computed_s=(computed["sum"] or timedelta(0)).total_seconds(),
+    )
+
+
+@dataclass(frozen=True)
+class Box:
+    """One state of a round as its picture shows it."""
+
+    state: str
+    label: str
+    place: str  # done, here, ahead, or left_out where this round has no such state
+    steps: Sequence[RoundStep]
+
+
+_MADE_IN = {
+    Round.State.SAMPLING: Kind.SAMPLE,
+    Round.State.FROZEN: Kind.FREEZE,
+    Round.State.TRAINING_REWARD: Kind.REWARD,
+    Round.State.TRAINING_POLICY: Kind.POLICY,
+    Round.State.EVALUATING: Kind.EVALUATE,
+}
+_OF_REWARDS = (Round.State.TRAINING_REWARD, Round.State.EVALUATING)
+PATH: list[Round.State] = [state for state in Round.State if state != Round.State.CANCELLED]
+
+
+def picture_of(round: Round) -> list[Box]:
+    """Return the round's states in order, each with what was made there; one read."""
+    steps = standing_steps(round)
+    left_out = () if loop_of(round).config.trains_reward else _OF_REWARDS
+    here = PATH.index(Round.State(round.state)) if round.state in PATH else len(PATH)
+    return [
+        Box(
+            state=state.value,
+            label=str(state.label),
+            place="left_out" if state in left_out else _place(at, here, ended=not round.is_open),
+            steps=[step for step in steps if step.kind == _MADE_IN.get(state)],
+        )
+        for at, state in enumerate(PATH)
+    ]
+
+
+def _place(at: int, here: int, *, ended: bool) -> str:
+    if at < here or (ended and at == here):
+        return "done"
+    return "here" if at == here else "ahead"
