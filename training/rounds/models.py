@@ -95,12 +95,19 @@ class Round(models.Model):
 
 
 class RoundStep(models.Model):
-    """What a round made at one step: a run, or a snapshot. A redone step is superseded."""
+    """What a round made at one step: a run, or a snapshot. A redone step is superseded.
+
+    Several models are sampled and several AI judges asked; every other step is made once.
+    """
 
     class Kind(models.TextChoices):
         """What the step does."""
 
+        REVISE = "revise", _("critique and revise")
+        SFT = "sft", _("fine-tune")
         SAMPLE = "sample", _("sample")
+        SCORE = "score", _("score")
+        JUDGE = "judge", _("judge by AI")
         FREEZE = "freeze", _("freeze")
         REWARD = "reward", _("train the reward model")
         POLICY = "policy", _("train the policy")
@@ -133,7 +140,7 @@ class RoundStep(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["round", "kind"],
-                condition=Q(is_superseded=False) & ~Q(kind="sample"),
+                condition=Q(is_superseded=False) & ~Q(kind__in=["sample", "judge"]),
                 name="one_standing_step_of_a_kind",
             ),
         ]

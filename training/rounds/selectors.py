@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil
+from typing import Final
 
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.utils.translation import gettext as _
@@ -171,13 +172,19 @@ class Box:
     steps: Sequence[RoundStep]
 
 
-_MADE_IN = {
-    Round.State.SAMPLING: Kind.SAMPLE,
-    Round.State.FROZEN: Kind.FREEZE,
-    Round.State.TRAINING_REWARD: Kind.REWARD,
-    Round.State.TRAINING_POLICY: Kind.POLICY,
-    Round.State.EVALUATING: Kind.EVALUATE,
+MADE_IN: Final[dict[str, Round.State]] = {
+    Kind.REVISE: Round.State.SAMPLING,
+    Kind.SFT: Round.State.SAMPLING,
+    Kind.SAMPLE: Round.State.SAMPLING,
+    Kind.SCORE: Round.State.SAMPLING,
+    Kind.JUDGE: Round.State.LABELLING,
+    Kind.FREEZE: Round.State.FROZEN,
+    Kind.REWARD: Round.State.TRAINING_REWARD,
+    Kind.POLICY: Round.State.TRAINING_POLICY,
+    Kind.EVALUATE: Round.State.EVALUATING,
 }
+"""The state in which a round makes each kind of step, in the order in which it makes them."""
+
 _OF_REWARDS = (Round.State.TRAINING_REWARD, Round.State.EVALUATING)
 PATH: list[Round.State] = [state for state in Round.State if state != Round.State.CANCELLED]
 
@@ -192,7 +199,7 @@ def picture_of(round: Round) -> list[Box]:
             state=state.value,
             label=str(state.label),
             place="left_out" if state in left_out else _place(at, here, ended=not round.is_open),
-            steps=[step for step in steps if step.kind == _MADE_IN.get(state)],
+            steps=[step for step in steps if MADE_IN[step.kind] == state],
         )
         for at, state in enumerate(PATH)
     ]

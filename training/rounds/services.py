@@ -21,6 +21,7 @@ from training.rounds import steps
 from training.rounds.config import mixes_texts, parse_loop
 from training.rounds.models import ProjectLoop, Promotion, Round, RoundStep
 from training.rounds.selectors import (
+    MADE_IN,
     current_policy,
     loop_of,
     made_by,
@@ -43,15 +44,7 @@ _DEEDS: Final[dict[str, Callable[[Round], bool]]] = {
     State.TRAINING_POLICY: steps.train_policy,
     State.EVALUATING: steps.evaluate,
 }
-# A step is made anew in the state that makes it; what later steps made is superseded with it.
-_REDONE_IN: Final[dict[str, Round.State]] = {
-    Kind.SAMPLE: State.SAMPLING,
-    Kind.FREEZE: State.FROZEN,
-    Kind.REWARD: State.TRAINING_REWARD,
-    Kind.POLICY: State.TRAINING_POLICY,
-    Kind.EVALUATE: State.EVALUATING,
-}
-_ORDER: Final = list(_REDONE_IN)
+_ORDER: Final = list(MADE_IN)
 MOST_AHEAD: Final = 100
 
 
@@ -227,19 +220,21 @@ def cancel_round(*, actor: User | None, round: Round) -> Round:
 def redo_step(*, actor: User | None, round: Round, kind: str) -> Round:
     """Go back to a step and make it anew; what it and later steps made is superseded, and stays.
 
+    A step is made anew in the state that makes it.
+
     Replies that were already asked about are not sampled anew: that is another round. Raises
     RoundMovedOn if the round has ended, InvalidInput where the step can't be redone.
     """
     round = _held(round)
-    if kind not in _REDONE_IN or not standing_steps(round, kind):
+    if kind not in MADE_IN or not standing_steps(round, kind):
         raise InvalidInput(_("This round has no such step to redo."))
-    if kind == Kind.SAMPLE and round.state != State.SAMPLING:
+    if MADE_IN[kind] == State.SAMPLING != round.state:
         raise InvalidInput(_("People have been asked about these replies: start another round."))
     made = standing_steps(round)
     later = [step for step in made if _ORDER.index(step.kind) >= _ORDER.index(kind)]
     _cancel_runs(actor, later)
     RoundStep.objects.filter(pk__in=[step.pk for step in later]).update(is_superseded=True)
-    round.state, round.problem, round.problem_parts = _REDONE_IN[kind], "", {}
+    round.state, round.problem, round.problem_parts = MADE_IN[kind], "", {}
     round.save(update_fields=["state", "problem", "problem_parts"])
     _record(round, actor, "round.redo", {"step": kind})
     return round
