@@ -336,5 +336,7 @@ class SampledComparison(models.Model):
         return f"{self.sampling_run_id} -> {self.comparison_id}"
 
 
-# Django finds an app's models by this module; those of rounds point to the ones above by name.
+# Django finds an app's models by this module; those of its rooms point to the ones above by name.
+import training.acquisition.models  # noqa: E402
+import training.judges.models  # noqa: E402
 import training.rounds.models  # noqa: E402, F401

@@ -150,11 +150,25 @@ class RoundStep(models.Model):
 
 
 class RoundComparison(models.Model):
-    """The edge from a round to a comparison that it asked about."""
+    """The edge from a round to a comparison that it asked about, and by which arm it was chosen."""
+
+    class Arm(models.TextChoices):
+        """What chose the comparison; what chance chose is the control of the others."""
+
+        RANDOM = "random", _("random")
+        MARGIN = "margin", _("margin")
+        DISAGREEMENT = "disagreement", _("disagreement")
+        THOMPSON = "thompson", _("double Thompson")
 
     round = models.ForeignKey(Round, on_delete=models.CASCADE, related_name="asked")
     comparison = models.OneToOneField(
         Comparison, on_delete=models.CASCADE, related_name="asked_by_round", primary_key=True
+    )
+    arm = models.CharField(
+        max_length=16,
+        choices=Arm.choices,
+        default=Arm.RANDOM,
+        help_text="what chose it: a strategy, or chance, which is the control",
     )
 
     def __str__(self) -> str:

@@ -1,0 +1,1 @@
+"""What is asked first: replies are scored, and the comparisons that teach most are chosen."""
