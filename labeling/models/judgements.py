@@ -39,6 +39,12 @@ class Comparison(models.Model):
     priority = models.SmallIntegerField(default=0)
     state = models.CharField(max_length=16, choices=State.choices, default=State.OPEN)
     origin = models.CharField(max_length=16, default="import")
+    for_ai = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="waits for AI judges alone: people are not given it, and its overlap counts "
+        "what AI judges say; on any other comparison that is surplus",
+    )
     import_batch = models.ForeignKey(
         ImportBatch, null=True, on_delete=models.SET_NULL, related_name="comparisons"
     )
@@ -53,6 +59,9 @@ class Comparison(models.Model):
             models.CheckConstraint(condition=Q(open_slots__gte=0), name="open_slots_not_negative"),
             models.CheckConstraint(
                 condition=Q(state="open") | Q(open_slots=0), name="closed_has_no_open_slots"
+            ),
+            models.CheckConstraint(
+                condition=Q(for_ai=False) | Q(open_slots=0), name="for_ai_has_no_open_slots"
             ),
         ]
         indexes: ClassVar = [

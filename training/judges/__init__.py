@@ -1,0 +1,1 @@
+"""AI judges: annotators that are models, and what they said of comparisons."""
