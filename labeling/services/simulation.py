@@ -44,16 +44,26 @@ def simulated_account(*, actor: User, project: Project, number: int) -> User:
 
 
 def simulate_annotators(
-    *, actor: User, project: Project, annotators: int, judgements: int, noise: float, seed: int = 0
+    *,
+    actor: User,
+    project: Project,
+    annotators: int,
+    judgements: int,
+    noise: float,
+    seed: int = 0,
+    careless: int = 0,
 ) -> SimulationReport:
     """Have simulated annotators take turns until `judgements` are made or the queue is empty.
 
-    Each neighbouring pair of the gold order is swapped with probability `noise`, in one pass.
-    Raises InvalidInput for numbers out of range.
+    Each neighbouring pair of the gold order is swapped with probability `noise`, in one pass. The
+    last `careless` of the annotators don't look: their orders are drawn at random. Raises
+    InvalidInput for numbers out of range.
     """
     errors = {}
     if annotators < 1:
         errors["annotators"] = [_("At least one is needed.")]
+    if not 0 <= careless <= max(annotators, 0):
+        errors["careless"] = [_("It is a number of the annotators, from none to all of them.")]
     if not 0 <= noise <= 1:
         errors["noise"] = [_("A probability lies between 0 and 1.")]
     if errors:
@@ -65,20 +75,29 @@ def simulate_annotators(
     report = SimulationReport()
     idle = 0
     while report.judgements < judgements and idle < len(people):
-        person = people[(report.judgements + idle) % len(people)]
-        idle = 0 if _judge_one(person, project, noise, rng, report) else idle + 1
+        turn = (report.judgements + idle) % len(people)
+        looks = turn < annotators - careless
+        judged = _judge_one(people[turn], project, noise if looks else None, rng, report)
+        idle = 0 if judged else idle + 1
     return report
 
 
 def _judge_one(
-    person: User, project: Project, noise: float, rng: random.Random, report: SimulationReport
+    person: User,
+    project: Project,
+    noise: float | None,
+    rng: random.Random,
+    report: SimulationReport,
 ) -> bool:
-    """Let one person judge one comparison; False when nothing is left for them."""
+    """Let one person judge one comparison; False when nothing is left for them.
+
+    Without a noise the person does not look at the replies.
+    """
     card = claim_next(actor=person, project=project)
     if card is None:
         return False
     scores = card_scores(card)
-    order = noisy_order(scores, noise, rng)
+    order = _any_order(len(scores), rng) if noise is None else noisy_order(scores, noise, rng)
     submit_judgement(
         actor=person,
         assignment_uid=card.assignment_uid,
@@ -91,6 +110,11 @@ def _judge_one(
     report.pairs += put
     report.agreeing += agreeing
     return True
+
+
+def _any_order(count: int, rng: random.Random) -> list[list[int]]:
+    """Return an order of so many positions that has nothing to do with them, without ties."""
+    return [[position] for position in rng.sample(range(count), count)]
 
 
 def card_scores(card: Card) -> list[float]:

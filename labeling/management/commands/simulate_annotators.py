@@ -24,6 +24,7 @@ class Command(BaseCommand):
         parser.add_argument("--judgements", type=int, default=120, help="how many in all")
         parser.add_argument("--noise", type=float, default=0.1)
         parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--careless", type=int, default=0, help="of them, who don't look")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Simulate, and print how far the rankings agree with gold."""
@@ -36,6 +37,7 @@ class Command(BaseCommand):
                 judgements=options["judgements"],
                 noise=options["noise"],
                 seed=options["seed"],
+                careless=options["careless"],
             )
         except PrefloopError as error:
             raise CommandError(f"{error.message} {error.errors or ''}") from None

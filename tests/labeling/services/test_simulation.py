@@ -2,8 +2,9 @@
 
 import pytest
 
-from labeling.demo.gold import gold_score
+from labeling.demo.gold import gold_score, pair_agreement
 from labeling.demo.world import bad_reply, good_reply, prompts
+from labeling.domain.content import plain_messages, reply_text
 from labeling.exceptions import InvalidInput
 from labeling.models import Annotator, Judgement, Project
 from labeling.services.simulation import simulate_annotators
@@ -68,6 +69,38 @@ def test_simulate_annotators_refuses_numbers_out_of_range() -> None:
     project = make_project()
     with pytest.raises(InvalidInput) as caught:
         simulate_annotators(
-            actor=owner_of(project), project=project, annotators=0, judgements=1, noise=2
+            actor=owner_of(project),
+            project=project,
+            annotators=0,
+            judgements=1,
+            noise=2,
+            careless=1,
         )
-    assert set(caught.value.errors) == {"annotators", "noise"}
+    assert set(caught.value.errors) == {"annotators", "careless", "noise"}
+
+
+def test_the_careless_rank_without_looking() -> None:
+    project = demo_project()
+    report = simulate_annotators(
+        actor=owner_of(project),
+        project=project,
+        annotators=2,
+        judgements=40,
+        noise=0.0,
+        careless=1,
+    )
+    looked: dict[str, list[float]] = {}
+    for judgement in Judgement.objects.select_related("annotator", "comparison__prompt"):
+        name = judgement.annotator.name.rsplit("-", 1)[1]
+        looked.setdefault(name, []).append(_agreement(judgement))
+    assert set(looked["1"]) == {1.0}
+    assert min(looked["2"]) < 0.5 < max(looked["2"])
+    assert 0.5 < report.agreement < 1.0
+
+
+def _agreement(judgement: Judgement) -> float:
+    """Return the share of a judgement's pairs that gold puts the same way."""
+    prompt = plain_messages(judgement.comparison.prompt.messages)
+    slots = judgement.comparison.slots.select_related("candidate").order_by("slot")
+    scores = [gold_score(prompt, reply_text(slot.candidate.messages)) for slot in slots]
+    return pair_agreement(judgement.tiers, scores)

@@ -76,6 +76,11 @@ class Command(BaseCommand):
             action="store_true",
             help="run the recipes from this process instead of through the workers",
         )
+        parser.add_argument(
+            "--without-queue",
+            action="store_true",
+            help="sample nothing to rank: the loop's rounds will",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Seed, step by step, and print the logins."""
@@ -84,7 +89,8 @@ class Command(BaseCommand):
         project = self._project(self._accounts())
         self._import(project, "demo-world.jsonl", world_rows(seed))
         policy = self._policy(project, seed)
-        self._queue(project, policy, seed)
+        if not options["without_queue"]:
+            self._queue(project, policy, seed)
         self.stdout.write("Logins, all with the password " + PASSWORD + ":")
         self.stdout.write("  " + "  ".join(ACCOUNTS))
 
