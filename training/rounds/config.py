@@ -42,6 +42,12 @@ class LoopConfig(Checked):
     tags: str = option(
         "", "sampling", "Tags of the prompts, parted by commas; empty takes prompts of any."
     )
+    exclude_tags: str = option(
+        "",
+        "sampling",
+        "Prompts with one of these tags are left alone: nothing is sampled, learned or evaluated "
+        "on them.",
+    )
     replies_per_prompt: int = option(
         4,
         "sampling",
@@ -147,7 +153,12 @@ class LoopConfig(Checked):
     @property
     def tag_names(self) -> list[str]:
         """Return the tags as a list."""
-        return [name.strip() for name in self.tags.split(",") if name.strip()]
+        return _names(self.tags)
+
+    @property
+    def excluded_tag_names(self) -> list[str]:
+        """Return the tags of prompts that are left alone."""
+        return _names(self.exclude_tags)
 
     def replies_by_source(self) -> dict[str, int]:
         """Return how many replies to a prompt each source writes; they add up (largest remainder).
@@ -162,6 +173,10 @@ class LoopConfig(Checked):
         for name in sorted(names, key=lambda name: counts[name] - exact[name])[:missing]:
             counts[name] += 1
         return counts
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ GROUPS = {
 LABELS = {
     "prompts": _("Prompts"),
     "tags": _("Tags"),
+    "exclude_tags": _("Tags left alone"),
     "replies_per_prompt": _("Replies per prompt"),
     "share_current": _("Share of the current policy"),
     "share_previous": _("Share of the policy before"),
@@ -76,7 +77,8 @@ class LoopForm(forms.Form):
             field = config_field(spec, getattr(start.config, spec.name))
             field.label = LABELS[spec.name]
             self.fields[spec.name] = field
-        self.fields["tags"].required = False
+        for name in ("tags", "exclude_tags"):
+            self.fields[name].required = False
 
     def config(self) -> dict[str, Any]:
         """Return what was given, with the recipes' fields as they were; only for a valid form."""

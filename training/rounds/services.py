@@ -115,14 +115,20 @@ def _foreseen(project: Project, row: ProjectLoop) -> str:
     """Return at which step a round of the loop would get stuck, before anything is paid for."""
     with config_errors():
         loop = parse_loop(row.config)
-    wanted, tags = project.candidates_per_comparison, loop.config.tag_names
+    wanted = project.candidates_per_comparison
     if loop.config.replies_per_prompt < wanted:
         return _(
             "A comparison of this project needs {count} replies: set replies_per_prompt to as many "
             "or more."
         ).format(count=wanted)
     if loop.config.trains_reward:
-        held_out = select_prompts(project, split="validation", tags=tags, limit=LEAST_PROMPTS)
+        held_out = select_prompts(
+            project,
+            split="validation",
+            tags=loop.config.tag_names,
+            exclude_tags=loop.config.excluded_tag_names,
+            limit=LEAST_PROMPTS,
+        )
         if len(held_out) < LEAST_PROMPTS:
             return _(
                 "Fewer than {count} prompts are held out to evaluate on: import more, widen the "

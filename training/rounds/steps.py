@@ -64,6 +64,7 @@ def _start_sampling(round: Round) -> None:
             config={**loop.recipe_config("sample"), "candidates_per_prompt": count},
             seed=round.seed,
             tags=loop.config.tag_names,
+            exclude_tags=loop.config.excluded_tag_names,
             limit=loop.config.prompts or None,
             queue=False,
         )
@@ -188,6 +189,7 @@ def _start_policy(round: Round) -> TrainingRun:
         name=round.policy.name,
         reward_model=made_by(round, Kind.REWARD) if rewarded else None,
         tags=loop.config.tag_names if rewarded else (),
+        exclude_tags=loop.config.excluded_tag_names if rewarded else (),
     )
 
 
@@ -228,6 +230,7 @@ def _start_evaluation(round: Round) -> TrainingRun:
         },
         seed=round.seed,
         tags=loop.config.tag_names,
+        exclude_tags=loop.config.excluded_tag_names,
         limit=loop.config.evaluation_prompts or None,
     )
 
