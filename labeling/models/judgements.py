@@ -45,6 +45,12 @@ class Comparison(models.Model):
         help_text="waits for AI judges alone: people are not given it, and its overlap counts "
         "what AI judges say; on any other comparison that is surplus",
     )
+    for_evaluation = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="measures models: nothing learns from what is judged here, so no snapshot "
+        "takes it",
+    )
     import_batch = models.ForeignKey(
         ImportBatch, null=True, on_delete=models.SET_NULL, related_name="comparisons"
     )

@@ -1,0 +1,1 @@
+"""Contests: people say, blind and in the same queue as ever, whether a policy beats another."""
