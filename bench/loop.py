@@ -9,15 +9,14 @@ score is read here, after the runs; no recipe sees it.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
+from bench.empty_database import empty_database
 from bench.reporting import finish, machine, say, versions
-from config import embedded_postgres
 
 if TYPE_CHECKING:
     from labeling.models import Project, User
@@ -47,23 +46,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     seeds = parser.parse_args().seeds
     say(f"machine: {machine()}")
-    with embedded_postgres.throw_away() as var_dir:
-        os.environ |= {"PREFLOOP_VAR": str(var_dir), "PREFLOOP_LOG_LEVEL": "WARNING"}
-        os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
-        import django
-
-        django.setup()
+    with empty_database():
         from django.core.management import call_command
-        from django.db import connection
 
-        call_command("migrate", verbosity=0)
         rows = []
         for seed in seeds:
             call_command("flush", verbosity=0, interactive=False)
             rows.append(one_turn(seed))
-        # Threads of the pool would outlive the server, and complain.
-        connection.close()
-        connection.close_pool()  # type: ignore[attr-defined]
     report(rows)
 
 

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.empty_database import empty_database
 from bench.reporting import say, versions
 from labeling.demo.gold import GOLD_VERSION
 from labeling.demo.world import WORLD_VERSION
@@ -172,25 +173,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.methods_world", description=__doc__)
     parser.add_argument("--seed", type=int, required=True)
     seed = parser.parse_args().seed
-    from config import embedded_postgres
-
     folder = folder_of(seed)
     folder.mkdir(parents=True, exist_ok=True)
-    with embedded_postgres.throw_away() as var_dir:
-        os.environ |= {"PREFLOOP_VAR": str(var_dir), "PREFLOOP_LOG_LEVEL": "WARNING"}
-        os.environ.pop("DATABASE_URL", None)
-        os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
-        import django
-
-        django.setup()
-        from django.core.management import call_command
-        from django.db import connection
-
-        call_command("migrate", verbosity=0)
+    with empty_database():
         facts = make_world(seed, folder)
-        # Threads of the pool would outlive the server, and complain.
-        connection.close()
-        connection.close_pool()  # type: ignore[attr-defined]
     rundir.write_json_atomic(folder / _DONE, {"inputs": inputs_of(seed), **facts})
 
 

@@ -7,15 +7,14 @@ conversations that were kept apart. The trunk is a small encoder whose weights c
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.empty_database import empty_database
 from bench.reporting import finish, machine, say, versions
-from config import embedded_postgres
 
 if TYPE_CHECKING:
     from training.models import TrainingRun
@@ -69,20 +68,9 @@ def main() -> None:
         sys.exit(f"{options.rankings} is absent: name the real rankings with --rankings.")
     say(f"machine: {machine()}")
     encoder = prepared_encoder()
-    with embedded_postgres.throw_away() as var_dir:
-        os.environ |= {"PREFLOOP_VAR": str(var_dir), "PREFLOOP_LOG_LEVEL": "WARNING"}
-        os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
-        import django
-
-        django.setup()
-        from django.core.management import call_command
-        from django.db import connection
-
-        call_command("migrate", verbosity=0)
+    with empty_database():
         run = trained(encoder, options)
         length = length_alone(run, encoder)
-        connection.close()
-        connection.close_pool()  # type: ignore[attr-defined]
     report(run, length, options)
 
 
