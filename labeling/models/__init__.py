@@ -9,6 +9,7 @@ from labeling.models.judgements import (
     Judgement,
     PreferencePair,
 )
+from labeling.models.offers import OfferedPrompt
 from labeling.models.projects import (
     Annotator,
     FlagSet,
@@ -45,6 +46,7 @@ __all__ = [
     "ImportBatch",
     "Judgement",
     "Membership",
+    "OfferedPrompt",
     "PreferencePair",
     "Project",
     "Prompt",

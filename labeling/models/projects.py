@@ -135,6 +135,12 @@ class Project(models.Model):
         db_default=False,
         help_text=_("Annotators see how far they agree with others and with gold."),
     )
+    opens_playground = models.BooleanField(
+        _("open the playground to annotators"),
+        default=False,
+        db_default=False,
+        help_text=_("Lets annotators talk to the project's models, as managers may."),
+    )
     is_archived = models.BooleanField(_("archived"), default=False)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
