@@ -26,6 +26,7 @@ _MOST_TEXT: Final = 500_000
 _KEY: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 _TEXTS: Final = ("critique", "revision", "comparison")
 _FIELDS: Final = ("key", *_TEXTS)
+_NAMES: Final = ", ".join(_FIELDS)
 SHIPPED: Final = Path(__file__).with_name("default.yaml")
 
 
@@ -88,8 +89,8 @@ def parse_principles(text: str) -> list[Principle]:
         if texts is None:
             continue
         if texts["key"] in found:
-            said = _("Line {line}: two principles have the key {key}.", **_at(node), **_key(texts))
-            faults.append(said)
+            line, key = node.start_mark.line + 1, texts["key"]
+            faults.append(_("Line {line}: two principles have the key {key}.", line=line, key=key))
         found[texts["key"]] = Principle(**texts)
     if not faults and len(found) > MOST_PRINCIPLES:
         faults.append(_("A constitution has at most {most} principles.", most=MOST_PRINCIPLES))
@@ -114,7 +115,7 @@ def _entries(text: str) -> Iterator[yaml.Node]:
         line = mark.line + 1 if mark else 1
         raise _refused(_("Line {line} is no YAML.", line=line)) from None
     pairs = root.value if isinstance(root, yaml.MappingNode) else []
-    for name, value in pairs:
+    for name, _value in pairs:
         if name.value != "principles":
             at, said = name.start_mark.line + 1, _shown(name.value)
             raise _refused(
@@ -127,11 +128,10 @@ def _entries(text: str) -> Iterator[yaml.Node]:
 
 def _texts(node: yaml.Node, faults: list[str]) -> dict[str, str] | None:
     """Return a principle's four texts, or None after adding what is wrong to `faults`."""
-    before = len(faults)
+    before, line = len(faults), node.start_mark.line + 1
     if not isinstance(node, yaml.MappingNode):
-        fields = ", ".join(_FIELDS)
         faults.append(
-            _("Line {line}: a principle has the fields {fields}.", **_at(node), fields=fields)
+            _("Line {line}: a principle has the fields {fields}.", line=line, fields=_NAMES)
         )
         return None
     texts: dict[str, str] = {}
@@ -143,9 +143,8 @@ def _texts(node: yaml.Node, faults: list[str]) -> dict[str, str] | None:
             texts[name.value] = value.value.strip()
     missing = [name for name in _FIELDS if name not in texts]
     if missing and len(faults) == before:
-        faults.append(
-            _("Line {line}: this principle lacks {names}.", **_at(node), names=", ".join(missing))
-        )
+        names = ", ".join(missing)
+        faults.append(_("Line {line}: this principle lacks {names}.", line=line, names=names))
     return texts if len(faults) == before else None
 
 
@@ -153,9 +152,8 @@ def _problem(name: yaml.Node, value: yaml.Node, texts: Mapping[str, str]) -> str
     """Return what is wrong with one field of a principle, if anything."""
     line, said = name.start_mark.line + 1, _shown(name.value)
     if name.value not in _FIELDS:
-        fields = ", ".join(_FIELDS)
         return _(
-            "Line {line}: {name} is no field: use {fields}.", line=line, name=said, fields=fields
+            "Line {line}: {name} is no field: use {fields}.", line=line, name=said, fields=_NAMES
         )
     if name.value in texts:
         return _("Line {line}: {name} stands twice in this principle.", line=line, name=said)
@@ -169,9 +167,11 @@ def _problem(name: yaml.Node, value: yaml.Node, texts: Mapping[str, str]) -> str
     if len(value.value) > LONGEST:
         return _(
             "Line {line}: {name} is longer than {most} characters.",
-            **{"line": line, "name": said, "most": LONGEST},
+            line=line,
+            name=said,
+            most=LONGEST,
         )
-    if "\x00" in value.value:
+    if not _is_storable(value.value):
         return _(
             "Line {line}: {name} holds a character that no text may have.", line=line, name=said
         )
@@ -182,12 +182,9 @@ def _refused(said: str) -> ConfigError:
     return ConfigError({"text": [said]})
 
 
-def _at(node: yaml.Node) -> dict[str, int]:
-    return {"line": node.start_mark.line + 1}
-
-
-def _key(texts: Mapping[str, str]) -> dict[str, str]:
-    return {"key": texts["key"]}
+def _is_storable(text: str) -> bool:
+    """Return whether files and the database take a text: no NUL, no half of a surrogate pair."""
+    return "\x00" not in text and not any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def _shown(value: Any) -> str:
