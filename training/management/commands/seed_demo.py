@@ -81,10 +81,15 @@ class Command(BaseCommand):
             action="store_true",
             help="sample nothing to rank: the loop's rounds will",
         )
+        parser.add_argument(
+            "--threads", type=int, help="CPU threads of each recipe, where others work beside it"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Seed, step by step, and print the logins."""
         self.inline: bool = options["inline"]
+        threads = options["threads"]
+        self.changed: dict[str, Any] = {} if threads is None else {"threads": threads}
         seed: int = options["seed"]
         project = self._project(self._accounts())
         self._import(project, "demo-world.jsonl", world_rows(seed))
@@ -200,7 +205,7 @@ class Command(BaseCommand):
                     recipe="sft",
                     snapshot=snapshot,
                     base_model=base,
-                    config=config,
+                    config={**config, **self.changed},
                     seed=seed,
                     name=name,
                 )
@@ -219,7 +224,7 @@ class Command(BaseCommand):
                 actor=self._owner(project),
                 project=project,
                 model=policy,
-                config=demo_presets.SAMPLE_CONFIG,
+                config={**demo_presets.SAMPLE_CONFIG, **self.changed},
                 seed=seed,
                 tags=[LABELLED],
                 exclude_tags=[HELD_OUT],
