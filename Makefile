@@ -20,7 +20,8 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --prefer-binary 
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo demo-reset serve admin test test-slow check check-steps format \
-	bench-loop bench-methods bench-train bench-oasst bench-web bench-annotator bench-estimate clean
+	bench-loop bench-rounds bench-methods bench-train bench-oasst bench-web bench-annotator \
+	bench-estimate clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -71,6 +72,9 @@ format: $(DEVELOPMENT) ## Format the code and apply the safe fixes
 
 bench-loop: $(RUNTIME) ## Measure one turn of the loop on the demo world, three seeds
 	@$(BIN)/python -m bench.loop $(ARGS)
+
+bench-rounds: $(RUNTIME) ## Turn three rounds on the demo world, three seeds: do they help?
+	@$(BIN)/python -m bench.rounds $(ARGS)
 
 bench-methods: $(RUNTIME) ## Compare the methods by gold and KL, three seeds (ARGS=--tune: their numbers)
 	@$(BIN)/python -m bench.methods $(ARGS)
