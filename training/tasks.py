@@ -13,7 +13,7 @@ from labeling.exceptions import PrefloopError
 from training import rundir
 from training.exceptions import AttemptLost
 from training.measuring import measure
-from training.rounds.selectors import open_rounds
+from training.rounds.selectors import made_for_a_round, open_rounds
 from training.rounds.services import turn_round
 from training.services import attempts
 from training.services.finishing import fail_run, finish_run
@@ -73,6 +73,8 @@ def train(run_id: int) -> None:
         with suppress(AttemptLost):
             tail = rundir.tail_log(attempt.run.folder)
             fail_run(attempt=attempt, reason=_sentence(error), log_tail=tail)
+    if made_for_a_round(run_id):
+        ring_rounds()
 
 
 @shared_task(name="training.tasks.ring_due")

@@ -66,6 +66,11 @@ def open_rounds() -> list[int]:
     return list(rows.values_list("pk", flat=True))
 
 
+def made_for_a_round(run_id: int) -> bool:
+    """Return whether a run is the step of a round, which may go on when the run ends."""
+    return RoundStep.objects.filter(run_id=run_id).exists()
+
+
 def get_round(project: Project, number: int) -> Round:
     """Return one round of the project. Raises NotFound."""
     found = rounds_of(project).filter(number=number).first()
