@@ -233,6 +233,18 @@ PRESETS: dict[str, dict[str, dict[str, Value]]] = {
             "batch_size": 64,
         },
     },
+    "revise": {
+        # Constitutional AI (2212.08073, 3.1 and appendix A): four rounds at temperature 1. A
+        # reply, its critique and its revision, of 512 tokens each, leave the prompt 2500.
+        "default": {"max_length": 4096, "max_new_tokens": 512},
+        "tiny-cpu": {
+            "device": "cpu",
+            "threads": 2,
+            "max_length": 512,
+            "max_new_tokens": 64,
+            "batch_size": 64,
+        },
+    },
     "evaluate": {
         # A sampled KL belongs to the distribution drawn from, and training draws at temperature 1.
         "default": {"max_length": 2048, "max_new_tokens": 512},

@@ -27,6 +27,7 @@ from training.config_online import OnlineConfig as OnlineConfig
 from training.config_online import RLOOConfig as RLOOConfig
 from training.config_ppo import PPOConfig as PPOConfig
 from training.config_presets import PRESETS as PRESETS
+from training.config_revise import ReviseConfig as ReviseConfig
 from training.config_reward import RewardConfig as RewardConfig
 from training.config_training import LR_SCHEDULES as LR_SCHEDULES
 from training.config_training import GroupedConfig as GroupedConfig
@@ -174,6 +175,7 @@ RECIPES: dict[str, type[Config]] = {
     "grpo": GRPOConfig,
     "ppo": PPOConfig,
     "sample": SampleConfig,
+    "revise": ReviseConfig,
     "evaluate": EvaluateConfig,
 }
 

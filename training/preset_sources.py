@@ -54,6 +54,10 @@ SOURCES: dict[str, dict[str, str]] = {
         "summarize": _("Learning to summarize (2009.01325): temperature 0.7 for best of n."),
         "tiny-cpu": _TINY,
     },
+    "revise": {
+        "default": _("Constitutional AI (2212.08073, section 3.1): four rounds at temperature 1."),
+        "tiny-cpu": _TINY,
+    },
     "evaluate": {
         "default": _("Four replies a prompt at temperature 1, to which a sampled KL belongs."),
         "tiny-cpu": _TINY,

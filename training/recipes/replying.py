@@ -24,14 +24,17 @@ class Prompt:
     ids: Ids
 
 
-def read_prompts(run: Run, encoder: Encoder) -> tuple[list[Prompt], dict[str, Any]]:
+def read_prompts(
+    run: Run, encoder: Encoder, rows: Iterable[Mapping[str, Any]] | None = None
+) -> tuple[list[Prompt], dict[str, Any]]:
     """Every prompt of the run, short ones first, and what result.json says of the rows.
 
-    Raises RunFolderError where none is left.
+    `rows` are those of the folder that are prompts, where others lie beside them. Raises
+    RunFolderError where none is left.
     """
     count, dropped = 0, Counter[str]()
     prompts: dict[str, Prompt] = {}
-    for row in read_rows(run.folder):
+    for row in read_rows(run.folder) if rows is None else rows:
         count += 1
         name, messages = row["prompt_id"], row["prompt"]
         try:
