@@ -16,7 +16,7 @@ from typing import Any
 from labeling.domain.agreement import Share, Tally
 from training.best_of_n import best_of_curve, best_of_kl
 from training.estimates import Estimate, clustered_mean, clustered_ratio
-from training.recipes.length_control import Contest, length_controlled
+from training.length_control import Match, length_controlled
 
 EXAMPLES = 8
 
@@ -108,29 +108,29 @@ def won_by_reward(policy: Sequence[Line], baseline: Sequence[Line]) -> Told:
     over all pairs is the unbiased estimate with the least variance (Mann and Whitney's U).
     """
     others, tally, ties = _grouped(baseline), Tally(), 0
-    contests: list[Contest] = []
+    matches: list[Match] = []
     for name, replies in _grouped(policy).items():
         pairs = [(one, other) for one in replies for other in others.get(name, ())]
         won = [_won(one["reward"], other["reward"]) for one, other in pairs]
         tally.add(sum(won), len(won))
         ties += sum(value == 0.5 for value in won)
-        contests += _contests(name, pairs, won)
-    return {**share(tally), "ties": ties, "length_controlled": _estimate(contests)}
+        matches += _matches(name, pairs, won)
+    return {**share(tally), "ties": ties, "length_controlled": _estimate(matches)}
 
 
 def _won(one: float, other: float) -> float:
     return 0.5 if one == other else float(one > other)
 
 
-def _contests(
+def _matches(
     name: str, pairs: Iterable[tuple[Line, Line]], won: Iterable[float]
-) -> Iterable[Contest]:
+) -> Iterable[Match]:
     for (one, other), value in zip(pairs, won, strict=True):
-        yield Contest(cluster=name, won=value, longer=log(one["tokens"] / other["tokens"]))
+        yield Match(cluster=name, won=value, longer=log(one["tokens"] / other["tokens"]))
 
 
-def _estimate(contests: Sequence[Contest]) -> Told | None:
-    found: Estimate | None = length_controlled(contests)
+def _estimate(matches: Sequence[Match]) -> Told | None:
+    found: Estimate | None = length_controlled(matches)
     return asdict(found) if found else None
 
 
@@ -142,7 +142,7 @@ def won_by_judge(policy: Sequence[Line]) -> Told:
     `consistent` the share of pairs of which both orders say the same.
     """
     tally, alike, bias = Tally(), Tally(), []
-    contests: list[Contest] = []
+    matches: list[Match] = []
     for name, lines in _grouped(policy).items():
         verdicts = [line["judged"] for line in lines]
         won = [fmean((said["first"], said["second"])) for said in verdicts]
@@ -150,13 +150,13 @@ def won_by_judge(policy: Sequence[Line]) -> Told:
         same = [(said["first"] > 0.5) == (said["second"] > 0.5) for said in verdicts]
         alike.add(sum(same), len(same))
         bias += [(name, said["first"] - said["second"]) for said in verdicts]
-        contests += [
-            Contest(cluster=name, won=value, longer=log(line["tokens"] / said["against_tokens"]))
+        matches += [
+            Match(cluster=name, won=value, longer=log(line["tokens"] / said["against_tokens"]))
             for value, line, said in zip(won, lines, verdicts, strict=True)
         ]
     lean = asdict(clustered_mean(bias)) if len({name for name, _ in bias}) > 1 else None
     told = {"position_bias": lean, "consistent": share(alike)}
-    return {**share(tally), "length_controlled": _estimate(contests), **told}
+    return {**share(tally), "length_controlled": _estimate(matches), **told}
 
 
 def best_of_rows(policy: Sequence[Line]) -> list[Told]:

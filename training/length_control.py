@@ -20,7 +20,7 @@ _ALWAYS = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contest:
+class Match:
     """One pair of replies: its prompt, how far the first won (0 to 1), log ratio of lengths."""
 
     cluster: str
@@ -28,21 +28,21 @@ class Contest:
     longer: float
 
 
-def length_controlled(contests: Sequence[Contest]) -> Estimate | None:
+def length_controlled(matches: Sequence[Match]) -> Estimate | None:
     """`sigma(a)` of the logistic regression `P(won) = sigma(a + b longer)`, with its interval.
 
     The interval of `a` is by the sandwich estimator over prompts, with t of their number less one.
     None for fewer than three prompts, where lengths never differ, or where length alone or nothing
     at all decides, so that no finite `a` and `b` are the likeliest.
     """
-    clusters = {contest.cluster for contest in contests}
+    clusters = {match.cluster for match in matches}
     if len(clusters) < 3:
         return None
-    found = _fit(contests)
+    found = _fit(matches)
     if found is None:
         return None
     intercept, slope, inverse = found
-    variance = _sandwich(contests, intercept, slope, inverse)
+    variance = _sandwich(matches, intercept, slope, inverse)
     reach = t95(len(clusters) - 1) * sqrt(variance)
     return Estimate(
         value=sigma(intercept), low=sigma(intercept - reach), high=sigma(intercept + reach)
@@ -52,11 +52,11 @@ def length_controlled(contests: Sequence[Contest]) -> Estimate | None:
 _Matrix = tuple[float, float, float]  # symmetric, 2 x 2: both of the diagonal around the third
 
 
-def _fit(contests: Sequence[Contest]) -> tuple[float, float, _Matrix] | None:
+def _fit(matches: Sequence[Match]) -> tuple[float, float, _Matrix] | None:
     """Intercept, slope and the inverse information, by Newton's method; None without a maximum."""
     intercept = slope = 0.0
     for _ in range(_STEPS):
-        first, second, information = _derivatives(contests, intercept, slope)
+        first, second, information = _derivatives(matches, intercept, slope)
         inverse = _inverse(information)
         if inverse is None or max(abs(intercept), abs(slope)) > _ALWAYS:
             return None
@@ -69,16 +69,16 @@ def _fit(contests: Sequence[Contest]) -> tuple[float, float, _Matrix] | None:
 
 
 def _derivatives(
-    contests: Iterable[Contest], intercept: float, slope: float
+    matches: Iterable[Match], intercept: float, slope: float
 ) -> tuple[float, float, _Matrix]:
     """The gradient of the log-likelihood, and minus its second derivatives."""
     first = second = top = middle = bottom = 0.0
-    for contest in contests:
-        chance = sigma(intercept + slope * contest.longer)
-        left, weight = contest.won - chance, chance * (1 - chance)
-        first, second = first + left, second + left * contest.longer
-        top, middle = top + weight, middle + weight * contest.longer
-        bottom += weight * contest.longer**2
+    for match in matches:
+        chance = sigma(intercept + slope * match.longer)
+        left, weight = match.won - chance, chance * (1 - chance)
+        first, second = first + left, second + left * match.longer
+        top, middle = top + weight, middle + weight * match.longer
+        bottom += weight * match.longer**2
     return first, second, (top, middle, bottom)
 
 
@@ -90,15 +90,13 @@ def _inverse(matrix: _Matrix) -> _Matrix | None:
     return bottom / determinant, -middle / determinant, top / determinant
 
 
-def _sandwich(
-    contests: Sequence[Contest], intercept: float, slope: float, inverse: _Matrix
-) -> float:
-    """The variance of the intercept where contests of one prompt go together."""
+def _sandwich(matches: Sequence[Match], intercept: float, slope: float, inverse: _Matrix) -> float:
+    """The variance of the intercept where matches of one prompt go together."""
     scores: dict[str, list[float]] = {}
-    for contest in contests:
-        left = contest.won - sigma(intercept + slope * contest.longer)
-        score = scores.setdefault(contest.cluster, [0.0, 0.0])
+    for match in matches:
+        left = match.won - sigma(intercept + slope * match.longer)
+        score = scores.setdefault(match.cluster, [0.0, 0.0])
         score[0] += left
-        score[1] += left * contest.longer
+        score[1] += left * match.longer
     moved = [inverse[0] * first + inverse[1] * second for first, second in scores.values()]
     return len(moved) / (len(moved) - 1) * sum(one * one for one in moved)
