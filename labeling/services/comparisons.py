@@ -2,7 +2,7 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -22,6 +22,7 @@ from labeling.models.prompts import State
 from labeling.services import audit
 
 BATCH = 1000
+Deal = Callable[[Mapping[int, Sequence[Candidate]]], list[list[Candidate]]]
 
 
 def _free_candidates(
@@ -69,10 +70,12 @@ def queue_comparisons(
     candidate_ids: Collection[int] | None = None,
     import_batch: ImportBatch | None = None,
     size: int | None = None,
+    deal: Deal | None = None,
 ) -> list[Comparison]:
     """Make as many disjoint comparisons of K candidates as each prompt's free candidates allow.
 
-    What is left over stays free for later. Raises InvalidInput where K is not 2 to 9.
+    With `deal` only those that it makes of the free candidates of each prompt, in its order. What
+    is left over stays free for later. Raises InvalidInput where K is not 2 to 9.
     """
     size = size or project.candidates_per_comparison
     if not MIN_CANDIDATES <= size <= MAX_CANDIDATES:
@@ -83,7 +86,10 @@ def queue_comparisons(
     # One import or sampling run at a time deals out a project's free candidates.
     Project.objects.select_for_update().only("id").get(pk=project.pk)
     free = _free_candidates(prompt_ids, candidate_ids)
-    groups = [g for candidates in free.values() for g in _disjoint(candidates, size)]
+    if deal:
+        groups = deal(free)
+    else:
+        groups = [g for candidates in free.values() for g in _disjoint(candidates, size)]
     comparisons = Comparison.objects.bulk_create(
         [
             Comparison(
