@@ -257,4 +257,9 @@ PRESETS: dict[str, dict[str, dict[str, Value]]] = {
             "replies_per_prompt": 8,
         },
     },
+    "score": {
+        # As long as what is sampled and evaluated.
+        "default": {"max_length": 2048},
+        "tiny-cpu": {"device": "cpu", "threads": 2, "max_length": 256, "batch_size": 64},
+    },
 }

@@ -29,6 +29,7 @@ from training.config_ppo import PPOConfig as PPOConfig
 from training.config_presets import PRESETS as PRESETS
 from training.config_revise import ReviseConfig as ReviseConfig
 from training.config_reward import RewardConfig as RewardConfig
+from training.config_score import ScoreConfig as ScoreConfig
 from training.config_training import LR_SCHEDULES as LR_SCHEDULES
 from training.config_training import GroupedConfig as GroupedConfig
 from training.config_training import JudgedConfig as JudgedConfig
@@ -177,6 +178,7 @@ RECIPES: dict[str, type[Config]] = {
     "sample": SampleConfig,
     "revise": ReviseConfig,
     "evaluate": EvaluateConfig,
+    "score": ScoreConfig,
 }
 
 

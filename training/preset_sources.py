@@ -62,6 +62,10 @@ SOURCES: dict[str, dict[str, str]] = {
         "default": _("Four replies a prompt at temperature 1, to which a sampled KL belongs."),
         "tiny-cpu": _TINY,
     },
+    "score": {
+        "default": _("Texts as long as the ones that are sampled and evaluated."),
+        "tiny-cpu": _TINY,
+    },
 }
 
 

@@ -16,6 +16,7 @@ from labeling.domain.splits import split_of
 from labeling.exceptions import NotFound
 from labeling.models import Candidate, Project, Prompt, Snapshot
 from labeling.selectors.snapshots import demonstration_rows, preference_rows, ranking_rows
+from training.acquisition.models import Scoring
 from training.inputs import INPUTS
 from training.models import (
     Evaluation,
@@ -202,6 +203,8 @@ def input_rows(run: TrainingRun) -> Iterator[dict[str, Any]]:
         return prompt_rows(run.project, SamplingRun.objects.get(run=run).prompt_ids)
     if run.recipe == "evaluate":
         return prompt_rows(run.project, Evaluation.objects.get(run=run).prompt_ids)
+    if run.recipe == "score":
+        return reply_rows(Scoring.objects.values_list("candidate_ids", flat=True).get(run=run))
     snapshot = run.snapshot
     if INPUTS[run.recipe].rewarded:
         prompts = prompt_rows(run.project, RunPrompts.objects.get(run=run).prompt_ids)
@@ -231,6 +234,19 @@ def _reference_rows(run: TrainingRun) -> Iterator[dict[str, Any]]:
             for row in islice(demonstration_rows(snapshot), REFERENCE_ROWS):
                 yield {**row, "split": "reference"}
             return
+
+
+def reply_rows(candidate_ids: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Yield the replies to score, in the order of their ids as given."""
+    for start in range(0, len(candidate_ids), BATCH):
+        ids = candidate_ids[start : start + BATCH]
+        found = Candidate.objects.select_related("prompt").in_bulk(ids)
+        for candidate in (found[pk] for pk in ids):
+            yield {
+                "candidate_id": str(candidate.pk),
+                "prompt": plain_messages(candidate.prompt.messages),
+                "completion": plain_messages(candidate.messages),
+            }
 
 
 def prompt_rows(project: Project, prompt_ids: Sequence[int]) -> Iterator[dict[str, Any]]:

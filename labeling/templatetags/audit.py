@@ -64,6 +64,7 @@ DEEDS: Final = {
     "run.succeeded": _("the run succeeded"),
     "samples.add": _("took in a run's samples"),
     "sampling.create": _("started sampling"),
+    "scoring.create": _("started scoring replies"),
     "snapshot.freeze": _("froze a snapshot"),
     "writing.skip": _("skipped a prompt to write for"),
 }

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from labeling.exceptions import InvalidInput
+from training.acquisition.services import take_scores
 from training.launcher import Outcome
 from training.models import RunAttempt, TrainingRun
 from training.run_health import run_health
@@ -56,7 +57,11 @@ def note_health(*, run: TrainingRun) -> None:
 def _finish(attempt: RunAttempt, ended: dict[str, Any]) -> TrainingRun:
     state, recipe = ended["state"], attempt.run.recipe
     if state == State.SUCCEEDED:
-        finish = {"sample": _finish_sampling, "evaluate": _finish_evaluation}
+        finish = {
+            "sample": _finish_sampling,
+            "evaluate": _finish_evaluation,
+            "score": _finish_scoring,
+        }
         return finish.get(recipe, _finish_training)(attempt, ended)
     if state == State.STOPPED and ended["result"].get("model"):
         return _finish_training(attempt, ended)
@@ -86,6 +91,12 @@ def _finish_sampling(attempt: RunAttempt, ended: dict[str, Any]) -> TrainingRun:
 @transaction.atomic
 def _finish_evaluation(attempt: RunAttempt, ended: dict[str, Any]) -> TrainingRun:
     note_gold(run=hold(attempt))
+    return end_attempt(attempt=attempt, **ended)
+
+
+@transaction.atomic
+def _finish_scoring(attempt: RunAttempt, ended: dict[str, Any]) -> TrainingRun:
+    take_scores(run=hold(attempt))
     return end_attempt(attempt=attempt, **ended)
 
 
