@@ -1,0 +1,1 @@
+"""Outside models: OpenAI-compatible servers, how they are asked, and how their keys are kept."""
