@@ -262,4 +262,28 @@ PRESETS: dict[str, dict[str, dict[str, Value]]] = {
         "default": {"max_length": 2048},
         "tiny-cpu": {"device": "cpu", "threads": 2, "max_length": 256, "batch_size": 64},
     },
+    "judge": {
+        # RLAIF (2309.00267): both orders, no reasons; Constitutional AI (2212.08073) clamps labels
+        # after reasons to 0.4 to 0.6, which are the fields' own defaults.
+        "default": {"max_length": 4096},
+        # Constitutional AI, 4.3: reasons first, labels between 0.4 and 0.6.
+        "constitutional": {"max_length": 4096, "reasons": True, "max_new_tokens": 256},
+        # UltraFeedback (2310.01377): four aspects, from 1 to 5, with reasons.
+        "ultrafeedback": {
+            "style": "aspects",
+            "tie_margin": 0.1,
+            "max_length": 4096,
+            "max_new_tokens": 256,
+        },
+        # A model of about a million parameters does not know what it is asked: nothing is left out.
+        "tiny-cpu": {
+            "device": "cpu",
+            "threads": 2,
+            "max_length": 1024,
+            "max_new_tokens": 16,
+            "batch_size": 64,
+            "least_mass": 0.0,
+            "tie_margin": 0.0,
+        },
+    },
 }

@@ -21,6 +21,7 @@ from training.config_fields import Config as Config
 from training.config_fields import ConfigError as ConfigError
 from training.config_fields import FieldSpec as FieldSpec
 from training.config_fields import Value, conflicts_of_room, option, read_fields, specs_of
+from training.config_judge import JudgeConfig as JudgeConfig
 from training.config_online import GRPOConfig as GRPOConfig
 from training.config_online import KTOConfig as KTOConfig
 from training.config_online import OnlineConfig as OnlineConfig
@@ -178,6 +179,7 @@ RECIPES: dict[str, type[Config]] = {
     "sample": SampleConfig,
     "revise": ReviseConfig,
     "evaluate": EvaluateConfig,
+    "judge": JudgeConfig,
     "score": ScoreConfig,
 }
 

@@ -18,6 +18,7 @@ from training.selectors import snapshots_of, usable_models
 
 # What a person looks at first comes first; what the machine needs comes last.
 GROUPS = {
+    "judging": _("Judging"),
     "sampling": _("Sampling"),
     "loss": _("Loss"),
     "model": _("Model"),

@@ -66,6 +66,14 @@ SOURCES: dict[str, dict[str, str]] = {
         "default": _("Texts as long as the ones that are sampled and evaluated."),
         "tiny-cpu": _TINY,
     },
+    "judge": {
+        "default": _("RLAIF (2309.00267): the answers' probabilities, both orders averaged."),
+        "constitutional": _(
+            "Constitutional AI (2212.08073, section 4.3): reasons first, labels from 0.4 to 0.6."
+        ),
+        "ultrafeedback": _("UltraFeedback (2310.01377): four aspects from 1 to 5, with reasons."),
+        "tiny-cpu": _TINY,
+    },
 }
 
 

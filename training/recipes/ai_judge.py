@@ -15,9 +15,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from training import rundir
+from training.recipes.asking import answer_ids, answers_to
 from training.recipes.data import Dropped, Encoder, Ids, Messages
-from training.recipes.generation import pad_left
 from training.recipes.loading import load_policy, load_tokenizer, need_template
 
 ANSWERS = ("A", "B")
@@ -82,7 +81,7 @@ class AIJudge:
         self._model = model.train(False)
         self._pad = int(tokenizer.pad_token_id)
         self._batch_size = batch_size
-        self._lead, self._answers = answer_ids(tokenizer)
+        self._lead, self._answers = answer_ids(tokenizer, ANSWERS)
         limit = int(model.config.max_position_embeddings)
         self._encoder = Encoder(tokenizer, limit - len(self._lead) - 1)
 
@@ -108,44 +107,12 @@ class AIJudge:
     def _ids(self, question: str) -> Ids:
         return self._encoder.prompt([{"role": "user", "content": question}]) + self._lead
 
-    @torch.no_grad()
     def _probabilities(self, questions: Sequence[Ids]) -> list[float]:
         """How likely the answer to each question is A and not B."""
-        order = sorted(range(len(questions)), key=lambda at: len(questions[at]))
-        found = [0.0] * len(questions)
-        for start in range(0, len(order), self._batch_size):
-            picked = order[start : start + self._batch_size]
-            ids, mask = pad_left([questions[at] for at in picked], self._pad)
-            ids, mask = ids.to(self._model.device), mask.to(self._model.device)
-            logits = (
-                self._model(
-                    input_ids=ids,
-                    attention_mask=mask,
-                    position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
-                    use_cache=False,
-                    logits_to_keep=1,
-                )
-                .logits[:, -1]
-                .float()
-            )
-            sure = (logits[:, self._answers[0]] - logits[:, self._answers[1]]).sigmoid()
-            for at, value in zip(picked, sure.tolist(), strict=True):
-                found[at] = value
-        return found
-
-
-def answer_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[Ids, tuple[int, int]]:
-    """What both answers' ids begin with, if anything, and the first id in which they differ.
-
-    Raises RunFolderError for a tokenizer that doesn't tell the two apart.
-    """
-    first, second = (
-        list(tokenizer(answer, add_special_tokens=False)["input_ids"]) for answer in ANSWERS
-    )
-    for place, (one, other) in enumerate(zip(first, second, strict=False)):
-        if one != other:
-            return first[:place], (one, other)
-    raise rundir.RunFolderError("The judge's tokenizer doesn't tell the answers A and B apart.")
+        said = answers_to(
+            self._model, questions, self._answers, pad=self._pad, batch_size=self._batch_size
+        )
+        return [answer.probabilities[0] for answer in said]
 
 
 def load_ai_judge(
