@@ -30,6 +30,8 @@ ALLOWED: Final[dict[str, frozenset[Role]]] = {
     "candidate.flag": _MANAGING,
     "guideline.write": _MANAGING,
     "gold.set": _MANAGING,
+    "constitution.view": _READING,
+    "constitution.write": _MANAGING,
     "quality.view": _READING,
     "snapshot.view": _READING,
     "snapshot.freeze": _MANAGING,

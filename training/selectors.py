@@ -17,6 +17,8 @@ from labeling.exceptions import NotFound
 from labeling.models import Candidate, Project, Prompt, Snapshot
 from labeling.selectors.snapshots import demonstration_rows, preference_rows, ranking_rows
 from training.acquisition.models import Scoring
+from training.constitutions.models import RevisingRun
+from training.constitutions.selectors import principle_rows
 from training.inputs import INPUTS
 from training.models import (
     Evaluation,
@@ -42,6 +44,7 @@ def runs_of(project: Project) -> QuerySet[TrainingRun]:
     return (
         TrainingRun.objects.filter(project=project)
         .select_related("snapshot", "base_model", "reward_model", "created_by", "sampling__model")
+        .select_related("revising__model", "revising__constitution__constitution")
         .select_related(
             *(f"evaluation__{name}" for name in ("policy", "reference", "baseline", "judge"))
         )
@@ -104,7 +107,7 @@ def preset_for(recipe: str, model: ModelVersion | None) -> str:
 
 def runs_from(project: Project, model: ModelVersion) -> QuerySet[TrainingRun]:
     """Return the project's training runs that started from the model, newest first."""
-    return runs_of(project).filter(base_model=model, sampling=None, evaluation=None)
+    return runs_of(project).filter(base_model=model, sampling=None, evaluation=None, revising=None)
 
 
 def snapshots_of(project: Project, kind: str) -> QuerySet[Snapshot]:
@@ -201,6 +204,9 @@ def input_rows(run: TrainingRun) -> Iterator[dict[str, Any]]:
     """Yield the rows of the run's data.jsonl, as docs/run-protocol.md describes them."""
     if run.recipe == "sample":
         return prompt_rows(run.project, SamplingRun.objects.get(run=run).prompt_ids)
+    if run.recipe == "revise":
+        asked = RevisingRun.objects.get(run=run).prompt_ids
+        return chain(principle_rows(run), prompt_rows(run.project, asked))
     if run.recipe == "evaluate":
         return prompt_rows(run.project, Evaluation.objects.get(run=run).prompt_ids)
     if run.recipe == "score":

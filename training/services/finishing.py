@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from labeling.exceptions import InvalidInput
 from training.acquisition.services import take_scores
+from training.constitutions.services import take_revisions
 from training.launcher import Outcome
 from training.models import RunAttempt, TrainingRun
 from training.run_health import run_health
@@ -60,6 +61,7 @@ def _finish(attempt: RunAttempt, ended: dict[str, Any]) -> TrainingRun:
         finish = {
             "sample": _finish_sampling,
             "evaluate": _finish_evaluation,
+            "revise": _finish_revising,
             "score": _finish_scoring,
         }
         return finish.get(recipe, _finish_training)(attempt, ended)
@@ -85,6 +87,12 @@ def _finish_training(attempt: RunAttempt, ended: dict[str, Any]) -> TrainingRun:
 @transaction.atomic
 def _finish_sampling(attempt: RunAttempt, ended: dict[str, Any]) -> TrainingRun:
     take_samples(run=hold(attempt))
+    return end_attempt(attempt=attempt, **ended)
+
+
+@transaction.atomic
+def _finish_revising(attempt: RunAttempt, ended: dict[str, Any]) -> TrainingRun:
+    take_revisions(run=hold(attempt))
     return end_attempt(attempt=attempt, **ended)
 
 

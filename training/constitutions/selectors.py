@@ -1,0 +1,109 @@
+"""Reads of constitutions, and of what was revised by them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, Prefetch, QuerySet
+from django.utils.translation import gettext as _
+
+from labeling.domain.content import text_of
+from labeling.exceptions import NotFound
+from labeling.models import Annotator, Project, Prompt
+from training.constitutions.models import (
+    Constitution,
+    ConstitutionVersion,
+    RevisedDemonstration,
+    RevisingRun,
+)
+from training.constitutions.principles import Principle, principles_from
+from training.models import TrainingRun
+
+SHIPPED_NAME = "default"
+Row = dict[str, Any]
+
+
+def constitutions_of(project: Project) -> QuerySet[Constitution]:
+    """Return the project's constitutions by name, each with its `versions`, newest first."""
+    versions = ConstitutionVersion.objects.select_related("created_by").order_by("-number")
+    rows = Constitution.objects.filter(project=project).annotate(version_count=Count("versions"))
+    return rows.prefetch_related(Prefetch("versions", queryset=versions)).order_by("name")
+
+
+def get_constitution(project: Project, pk: int) -> Constitution:
+    """Return one constitution of the project. Raises NotFound."""
+    found = constitutions_of(project).filter(pk=pk).first()
+    if found is None:
+        raise NotFound(_("There is no such constitution in this project."))
+    return found
+
+
+def versions_of(project: Project) -> QuerySet[ConstitutionVersion]:
+    """Return all versions of the project's constitutions, by name, newest first."""
+    rows = ConstitutionVersion.objects.filter(constitution__project=project)
+    return rows.select_related("constitution").order_by("constitution__name", "-number")
+
+
+def latest_version(project: Project, name: str) -> ConstitutionVersion | None:
+    """Return the newest version of the constitution of that name; None where there is none."""
+    return versions_of(project).filter(constitution__name=name).first()
+
+
+def principles_of(version: ConstitutionVersion) -> list[Principle]:
+    """Return the principles of a version, in their order."""
+    return principles_from(version.principles)
+
+
+def principle_rows(run: TrainingRun) -> Iterator[Row]:
+    """Yield the principles that a revising run draws from, as rows of its data.jsonl."""
+    revising = RevisingRun.objects.select_related("constitution").get(run=run)
+    for row in revising.constitution.principles:
+        yield {"principle": row}
+
+
+def reviser_of(project: Project, revising: RevisingRun) -> Annotator | None:
+    """Return the annotator in whose name the run's revisions stand; None where none came yet."""
+    rows = RevisedDemonstration.objects.filter(revising_run=revising)
+    first = rows.select_related("demonstration__annotator").first()
+    return first.demonstration.annotator if first else None
+
+
+@dataclass(frozen=True)
+class ReadChain:
+    """A chain as a person reads it: the prompt, the reply, and what followed round by round.
+
+    Each round is `{"principle": Principle or None, "key", "critique", "revision"}`.
+    """
+
+    prompt: Prompt
+    asked: str
+    reply: str
+    rounds: list[Row]
+    is_withdrawn: bool
+
+
+def chains_of(run: TrainingRun) -> QuerySet[RevisedDemonstration]:
+    """Return what became of a revising run, in order, with prompts."""
+    rows = RevisedDemonstration.objects.filter(revising_run=run.pk)
+    return rows.select_related("demonstration__prompt").order_by("demonstration")
+
+
+def read_chain(row: RevisedDemonstration, principles: dict[str, Principle]) -> ReadChain:
+    """Return a chain with the words of its principles."""
+    prompt = row.demonstration.prompt
+    rounds = [
+        {
+            "key": one["principle"],
+            "principle": principles.get(one["principle"]),
+            "critique": one["critique"]["text"],
+            "revision": one["revision"]["text"],
+        }
+        for one in row.chain["rounds"]
+    ]
+    return ReadChain(
+        prompt=prompt,
+        asked=text_of(prompt.messages[-1]),
+        reply=row.chain["reply"]["text"],
+        rounds=rounds,
+        is_withdrawn=row.demonstration.state != "active",
+    )
