@@ -3,8 +3,10 @@
 import random
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from labeling.exceptions import InvalidInput
@@ -90,28 +92,63 @@ def queue_comparisons(
         groups = deal(free)
     else:
         groups = [g for candidates in free.values() for g in _disjoint(candidates, size)]
-    comparisons = Comparison.objects.bulk_create(
-        [
-            Comparison(
-                project=project,
-                prompt_id=group[0].prompt_id,
-                overlap=overlap,
-                open_slots=overlap,
-                priority=priority,
-                origin=origin,
-                import_batch=import_batch,
-            )
-            for group in groups
-        ],
-        batch_size=BATCH,
+    comparisons = _made_of(
+        groups,
+        project=project,
+        overlap=overlap,
+        open_slots=overlap,
+        priority=priority,
+        origin=origin,
+        import_batch=import_batch,
     )
-    fill_slots(comparisons, groups)
     audit.record(
         actor=actor,
         project=project,
         verb="comparisons.queue",
         obj=project,
         data={"comparisons": len(comparisons), "candidates": size, "overlap": overlap},
+    )
+    return comparisons
+
+
+def _made_of(groups: Sequence[Sequence[Candidate]], **fields: Any) -> list[Comparison]:
+    """Make a comparison of each group of candidates, which are of one prompt each."""
+    comparisons = Comparison.objects.bulk_create(
+        [Comparison(prompt_id=group[0].prompt_id, **fields) for group in groups], batch_size=BATCH
+    )
+    fill_slots(comparisons, groups)
+    return comparisons
+
+
+@transaction.atomic
+def queue_for_evaluation(
+    *,
+    actor: User | None,
+    project: Project,
+    groups: Sequence[Sequence[Candidate]],
+    overlap: int,
+    priority: int = 0,
+) -> list[Comparison]:
+    """Ask which of some candidates is better, to measure their models by; one group a comparison.
+
+    On the screen they are comparisons like any other, but what is judged here enters no snapshot.
+    """
+    Project.objects.select_for_update().only("id").get(pk=project.pk)
+    comparisons = _made_of(
+        groups,
+        project=project,
+        overlap=overlap,
+        open_slots=overlap,
+        priority=priority,
+        origin="contest",
+        for_evaluation=True,
+    )
+    audit.record(
+        actor=actor,
+        project=project,
+        verb="comparisons.queue",
+        obj=project,
+        data={"comparisons": len(comparisons), "overlap": overlap, "for_evaluation": True},
     )
     return comparisons
 
@@ -126,6 +163,35 @@ def fill_slots(comparisons: Sequence[Comparison], groups: Sequence[Sequence[Cand
         ],
         batch_size=BATCH,
     )
+
+
+@transaction.atomic
+def withdraw_open_comparisons(
+    *, actor: User | None, project: Project, comparison_ids: Collection[int]
+) -> int:
+    """Take those of the comparisons that still want judgements out of the queue; return how many.
+
+    Whoever holds one may send a judgement all the same: it is kept, and counts for nothing.
+    """
+    rows = Comparison.objects.filter(
+        project=project, pk__in=comparison_ids, state=Comparison.State.OPEN
+    )
+    found = list(rows.select_for_update().order_by("pk").values_list("pk", flat=True))
+    rows.filter(pk__in=found).update(state=Comparison.State.WITHDRAWN, open_slots=0)
+    # A lease that is busy is being answered, which waits for this: nobody waits for it here.
+    leased = Assignment.objects.filter(comparison__in=found, state=Assignment.State.LEASED)
+    held = leased.select_for_update(of=("self",), skip_locked=True).values_list("pk", flat=True)
+    Assignment.objects.filter(pk__in=list(held)).update(
+        state=Assignment.State.EXPIRED, ended_at=timezone.now()
+    )
+    audit.record(
+        actor=actor,
+        project=project,
+        verb="comparisons.withdraw",
+        obj=project,
+        data={"comparisons": len(found)},
+    )
+    return len(found)
 
 
 @transaction.atomic

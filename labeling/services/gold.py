@@ -34,12 +34,14 @@ def set_gold(
 
     The comparison leaves the queue: from now on it is given as gold, and judgements on it count
     for no overlap. Raises InvalidRanking where the tiers don't rank its candidates, Conflict where
-    the comparison is withdrawn.
+    the comparison is withdrawn, or models are measured by it.
     """
     _check_note(note)
     comparison = Comparison.objects.select_for_update().get(pk=comparison.pk)
     if comparison.state == Comparison.State.WITHDRAWN:
         raise Conflict(_("This comparison is withdrawn: nobody will be given it."))
+    if comparison.for_evaluation:
+        raise Conflict(_("Models are measured by this comparison: choose another one."))
     before = GoldItem.objects.filter(comparison=comparison, state=State.ACTIVE).first()
     answer = {
         "project_id": comparison.project_id,

@@ -52,7 +52,8 @@ def freeze_snapshot(
     With `since` only judgements made from then on are taken.
 
     Judgements on gold items are left out unless they are asked for: the answers by which people
-    are measured stay apart from what models learn.
+    are measured stay apart from what models learn. Judgements by which models are measured are
+    always left out, or what they learned would be what they are measured by.
     Raises NothingToFreeze where the selection holds no usable label.
     """
     if kind not in Snapshot.Kind.values:
@@ -120,12 +121,14 @@ def _take_judgements(
     rows = rows.distinct()
     current = rows.filter(superseded_by=None)
     active = current.filter(comparison__prompt__state=State.ACTIVE)
-    kept = active if include_gold else active.exclude(comparison__state=Comparison.State.GOLD)
+    apart = active.filter(comparison__for_evaluation=False)
+    kept = apart if include_gold else apart.exclude(comparison__state=Comparison.State.GOLD)
     usable = kept.filter(verdict__in=_USABLE)
     snapshot.drops = {
         gettext_noop("superseded by a revision"): rows.count() - current.count(),
         gettext_noop("prompt withdrawn"): current.count() - active.count(),
-        gettext_noop("gold item: kept apart"): active.count() - kept.count(),
+        gettext_noop("measures models: kept apart"): active.count() - apart.count(),
+        gettext_noop("gold item: kept apart"): apart.count() - kept.count(),
         gettext_noop("all bad: no order"): kept.filter(verdict=Judgement.Verdict.BOTH_BAD).count(),
         gettext_noop("can't be ranked"): kept.filter(verdict=Judgement.Verdict.UNRANKABLE).count(),
     }
