@@ -6,18 +6,19 @@ from django.db.models import Count, Q
 
 from labeling.models import Comparison
 from training.acquisition.models import Scoring
+from training.acquisition.strategies import RANDOM
 from training.models import ModelVersion, TrainingRun
 from training.rounds.models import Round, RoundComparison, RoundStep
-
-
-def scores_of(run: TrainingRun) -> dict[int, list[float]]:
-    """Return what each member of the reward model says of each candidate that could be scored."""
-    found = Scoring.objects.values_list("scores", flat=True).get(run=run)
-    return {int(pk): scores for pk, scores in found.items()}
+from training.rounds.selectors import loop_of, standing_steps
 
 
 def scorer_for(round: Round) -> ModelVersion | None:
-    """Return the newest reward model that an earlier round of the project made, if one did."""
+    """Return the reward model by which a round chooses what it asks: the newest of earlier rounds.
+
+    None where it chooses by chance, or no earlier round made one.
+    """
+    if loop_of(round).config.strategy == RANDOM:
+        return None
     rows = RoundStep.objects.filter(
         round__project=round.project_id,
         round__number__lt=round.number,
@@ -27,6 +28,17 @@ def scorer_for(round: Round) -> ModelVersion | None:
     )
     step = rows.select_related("run").order_by("-round__number").first()
     return step.run.model_version if step and step.run else None
+
+
+def scores_for(round: Round) -> dict[int, list[float]]:
+    """Return what each member of that reward model says of the round's replies, by candidate.
+
+    Those that it could not read are left out; empty where the round scores nothing.
+    """
+    steps = standing_steps(round, RoundStep.Kind.SCORE)
+    rows = Scoring.objects.filter(run__in=[step.run_id for step in steps])
+    found = rows.values_list("scores", flat=True).first() or {}
+    return {int(pk): scores for pk, scores in found.items()}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,11 @@ from labeling.services import audit
 from labeling.services.comparisons import queue_comparisons
 from training import rundir
 from training.acquisition.models import Scoring
-from training.acquisition.strategies import Chosen, Pool, choose
+from training.acquisition.strategies import RANDOM, Chosen, Pool, choose
 from training.models import ModelVersion, TrainingRun
+from training.rounds.config import LoopConfig
 from training.selectors import is_usable
 from training.services.runs import resolve_config
-
-Ask = tuple[list[Comparison], list[str]]
 
 
 @transaction.atomic
@@ -83,7 +83,6 @@ def read_scores(folder: Path) -> dict[str, list[float]]:
     return {row["candidate_id"]: row["scores"] for row in rows}
 
 
-@transaction.atomic
 def ask_first(
     *,
     actor: User | None,
@@ -91,45 +90,54 @@ def ask_first(
     prompt_ids: Collection[int],
     candidate_ids: Collection[int],
     scores: Mapping[int, Sequence[float]],
-    strategy: str,
-    control_share: float,
-    replies_per_prompt: int,
-    per_prompt: int,
-    overlap: int,
+    how: LoopConfig,
     seed: int,
-) -> Ask:
-    """Queue the comparisons that a strategy chooses; return them and the arm of each.
+) -> list[tuple[Comparison, str]]:
+    """Queue comparisons of a pool of candidates, each returned with the arm that chose it.
 
-    As many are asked as `replies_per_prompt` replies to each prompt would make, of all that the
-    candidates allow; of one prompt at most `per_prompt`, or with 0 as many as of any other.
+    As many are asked as `replies_per_prompt` replies to each prompt would make; a pool that holds
+    no more is asked about whole, by chance.
     """
-    size = project.candidates_per_comparison
-    share = replies_per_prompt // size
-    dealt: list[Chosen] = []
-
-    def deal(free: Mapping[int, Sequence[Candidate]]) -> list[list[Candidate]]:
-        dealt[:] = choose(
-            [
-                Pool(prompt=prompt, candidates=[one.pk for one in ones], scores=scores)
-                for prompt, ones in free.items()
-            ],
-            strategy=strategy,
-            count=sum(min(len(ones) // size, share) for ones in free.values()),
-            size=size,
-            control_share=control_share,
-            per_prompt=per_prompt or share,
-            seed=seed,
-        )
-        by_id = {one.pk: one for ones in free.values() for one in ones}
-        return [[by_id[pk] for pk in one.candidates] for one in dealt]
-
-    made = queue_comparisons(
+    queue = partial(
+        queue_comparisons,
         actor=actor,
         project=project,
         prompt_ids=prompt_ids,
-        overlap=overlap,
+        overlap=how.overlap,
         origin="sampling",
         candidate_ids=candidate_ids,
-        deal=deal,
     )
-    return made, [one.arm for one in dealt]
+    if how.pool_factor == 1:
+        return [(comparison, RANDOM) for comparison in queue()]
+    arms: list[str] = []
+
+    def deal(free: Mapping[int, Sequence[Candidate]]) -> list[list[Candidate]]:
+        chosen = _chosen(free, scores, how, project.candidates_per_comparison, seed)
+        arms[:] = [one.arm for one in chosen]
+        by_id = {one.pk: one for ones in free.values() for one in ones}
+        return [[by_id[pk] for pk in one.candidates] for one in chosen]
+
+    return list(zip(queue(deal=deal), arms, strict=True))
+
+
+def _chosen(
+    free: Mapping[int, Sequence[Candidate]],
+    scores: Mapping[int, Sequence[float]],
+    how: LoopConfig,
+    size: int,
+    seed: int,
+) -> list[Chosen]:
+    """Choose as the loop says; without scores, before the first reward model, chance does."""
+    share = how.replies_per_prompt // size
+    return choose(
+        [
+            Pool(prompt=prompt, candidates=[one.pk for one in ones], scores=scores)
+            for prompt, ones in free.items()
+        ],
+        strategy=how.strategy if scores else RANDOM,
+        count=sum(min(len(ones) // size, share) for ones in free.values()),
+        size=size,
+        control_share=how.control_share,
+        per_prompt=how.comparisons_per_prompt or share,
+        seed=seed,
+    )

@@ -14,6 +14,7 @@ from typing import Any, Final
 import yaml
 
 from labeling.domain.sentences import sentence as _
+from training.acquisition.strategies import ENSEMBLED, STRATEGIES
 from training.config_fields import (
     Checked,
     ConfigError,
@@ -29,6 +30,8 @@ from training.configs import parse_config
 POLICY_RECIPES: Final = ("dpo", "kto", "ppo", "rloo", "grpo")
 REWARDED: Final = ("ppo", "rloo", "grpo")
 SHARES: Final = ("share_current", "share_previous", "share_base")
+MEMBERS: Final = 4
+"""Of a reward model by whose members' disagreement is chosen, where the loop says nothing else."""
 Overrides = Mapping[str, Mapping[str, Value]]
 
 
@@ -68,6 +71,33 @@ class LoopConfig(Checked):
         "sampling",
         "Part of the replies that the loop's first policy writes.",
         within=(0.0, 1.0),
+    )
+    pool_factor: int = option(
+        1,
+        "choosing",
+        "Sample so many times more replies than are asked about, and choose which comparisons are "
+        "asked.",
+        within=(1, 16),
+    )
+    strategy: str = option(
+        "random",
+        "choosing",
+        "What is asked first: by chance, or by the reward model of an earlier round what it holds "
+        "for nearly equal (margin), where its members disagree (disagreement), or their favourites "
+        "(thompson); the last two need an ensemble.",
+        choices=STRATEGIES,
+    )
+    control_share: float = option(
+        0.2,
+        "choosing",
+        "Part of the comparisons that chance chooses beside a strategy, for comparison.",
+        within=(0.05, 1.0),
+    )
+    comparisons_per_prompt: int = option(
+        0,
+        "choosing",
+        "Ask about one prompt at most so often, to pass over others; 0 asks as often about each.",
+        within=(0, 1024),
     )
     overlap: int = option(1, "labelling", "Annotators who judge each comparison.", within=(1, 50))
     judged_share: float = option(
@@ -134,6 +164,15 @@ class LoopConfig(Checked):
                 recipe=self.policy_recipe,
             )
             found.append(("trains_reward", text))
+        if self.strategy != "random" and not self.trains_reward:
+            text = _(
+                "{strategy} chooses by a reward model: train one, or choose by chance (random).",
+                strategy=self.strategy,
+            )
+            found.append(("strategy", text))
+        if self.strategy != "random" and self.pool_factor == 1:
+            text = _("There is nothing to choose from: raise pool_factor, or choose by chance.")
+            found.append(("pool_factor", text))
         if self.evaluation_prompts == 1:
             text = _("One prompt gives no interval: ask for two or more, or 0 for all.")
             found.append(("evaluation_prompts", text))
@@ -163,13 +202,16 @@ class LoopConfig(Checked):
     def replies_by_source(self) -> dict[str, int]:
         """Return how many replies to a prompt each source writes; they add up (largest remainder).
 
+        A pool to choose from has more of them than are asked about.
+
         >>> LoopConfig(share_current=0.5, share_base=0.5, replies_per_prompt=5).replies_by_source()
         {'current': 3, 'previous': 0, 'base': 2}
         """
         names = [name.removeprefix("share_") for name in SHARES]
-        exact = {name: getattr(self, f"share_{name}") * self.replies_per_prompt for name in names}
+        sampled = self.replies_per_prompt * self.pool_factor
+        exact = {name: getattr(self, f"share_{name}") * sampled for name in names}
         counts = {name: int(value) for name, value in exact.items()}
-        missing = self.replies_per_prompt - sum(counts.values())
+        missing = sampled - sum(counts.values())
         for name in sorted(names, key=lambda name: counts[name] - exact[name])[:missing]:
             counts[name] += 1
         return counts
@@ -189,7 +231,11 @@ class Loop:
     def recipe_config(self, recipe: str) -> dict[str, Value]:
         """Return what differs from the defaults of a recipe: the preset's, then the loop's own."""
         preset = RECIPE_PRESETS[recipe].get(self.config.preset)
-        return {**(preset or RECIPE_PRESETS[recipe]["default"]), **self.recipes.get(recipe, {})}
+        needed: dict[str, Value] = {}
+        if recipe == "reward" and self.config.strategy in ENSEMBLED:
+            needed = {"ensemble": MEMBERS}
+        start = {**(preset or RECIPE_PRESETS[recipe]["default"]), **needed}
+        return {**start, **self.recipes.get(recipe, {})}
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, as `parse_loop` reads it again."""
@@ -268,6 +314,12 @@ def _check_recipes(loop: Loop) -> None:
             parse_config(recipe, loop.recipe_config(recipe))
         except ConfigError as found:
             errors |= {f"recipes.{recipe}.{name}": texts for name, texts in found.errors.items()}
+    if loop.config.strategy in ENSEMBLED and loop.recipe_config("reward")["ensemble"] == 1:
+        text = _(
+            "{strategy} sees where the members of an ensemble disagree: use 2 or more.",
+            strategy=loop.config.strategy,
+        )
+        errors.setdefault("recipes.reward.ensemble", []).append(text)
     if errors:
         raise ConfigError(errors)
 

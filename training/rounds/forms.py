@@ -24,6 +24,7 @@ from training.selectors import usable_models
 
 GROUPS = {
     "sampling": _("Sampling"),
+    "choosing": _("What is asked first"),
     "labelling": _("Labelling"),
     "training": _("Training"),
     "evaluation": _("Evaluation"),
@@ -39,6 +40,10 @@ LABELS = {
     "share_current": _("Share of the current policy"),
     "share_previous": _("Share of the policy before"),
     "share_base": _("Share of the first policy"),
+    "pool_factor": _("Replies sampled for one asked about"),
+    "strategy": _("Chosen by"),
+    "control_share": _("Share chosen by chance"),
+    "comparisons_per_prompt": _("Comparisons per prompt"),
     "overlap": _("Overlap"),
     "judged_share": _("Judged share"),
     "most_days": _("Most days"),

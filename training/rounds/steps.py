@@ -7,6 +7,7 @@ them, and whoever comes next goes on from what the database says.
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 from django.utils import timezone
 
@@ -14,8 +15,9 @@ from labeling.domain.sentences import sentence as _
 from labeling.exceptions import NothingToFreeze
 from labeling.models import Candidate, CandidateSource, Prompt, Snapshot
 from labeling.models.prompts import State as PromptState
-from labeling.services.comparisons import queue_comparisons
 from labeling.services.snapshots import freeze_snapshot
+from training.acquisition.selectors import scorer_for, scores_for
+from training.acquisition.services import ask_first, create_scoring
 from training.models import ModelVersion, SampledCandidate, TrainingRun
 from training.rounds.config import REWARDED, Loop, mixes_texts
 from training.rounds.models import Round, RoundComparison, RoundStep
@@ -48,6 +50,9 @@ def sample(round: Round) -> bool:
         _start_sampling(round)
         return False
     if not _all_succeeded(steps):
+        return False
+    scorer = scorer_for(round)
+    if scorer and not _trained(round, Kind.SCORE, partial(_start_scoring, scorer=scorer)):
         return False
     _ask(round, steps)
     round.labelling_since = timezone.now()
@@ -85,21 +90,38 @@ def _sources(round: Round, loop: Loop) -> dict[ModelVersion, int]:
     return counts
 
 
-def _ask(round: Round, steps: list[RoundStep]) -> None:
-    """Make comparisons of the replies of all the round's models, mixed by their texts' hashes."""
-    config = loop_of(round).config
+def _start_scoring(round: Round, scorer: ModelVersion) -> TrainingRun:
+    return create_scoring(
+        actor=round.created_by,
+        project=round.project,
+        reward_model=scorer,
+        candidate_ids=_replies(standing_steps(round, Kind.SAMPLE)),
+        config=loop_of(round).recipe_config("score"),
+        seed=round.seed,
+    )
+
+
+def _replies(steps: list[RoundStep]) -> set[int]:
+    """Return the candidates that the runs of these steps sampled."""
     runs = [step.run_id for step in steps]
     sources = SampledCandidate.objects.filter(sampling_run__in=runs).values("source")
-    replies = CandidateSource.objects.filter(pk__in=sources).values_list("candidate_id", flat=True)
+    rows = CandidateSource.objects.filter(pk__in=sources)
+    return set(rows.values_list("candidate_id", flat=True))
+
+
+def _ask(round: Round, steps: list[RoundStep]) -> None:
+    """Make comparisons of the replies of all the round's models: all of them, or those chosen."""
+    replies = _replies(steps)
     prompts = Candidate.objects.filter(pk__in=replies).values("prompt")
     active = Prompt.objects.filter(pk__in=prompts, state=PromptState.ACTIVE)
-    made = queue_comparisons(
+    made = ask_first(
         actor=round.created_by,
         project=round.project,
         prompt_ids=list(active.values_list("pk", flat=True)),
-        overlap=config.overlap,
-        origin="sampling",
-        candidate_ids=set(replies),
+        candidate_ids=replies,
+        scores=scores_for(round),
+        how=loop_of(round).config,
+        seed=round.seed,
     )
     if not made:
         raise Stuck(
@@ -109,7 +131,7 @@ def _ask(round: Round, steps: list[RoundStep]) -> None:
             )
         )
     RoundComparison.objects.bulk_create(
-        [RoundComparison(round=round, comparison=comparison) for comparison in made],
+        [RoundComparison(round=round, comparison=one, arm=arm) for one, arm in made],
         batch_size=1000,
     )
 
