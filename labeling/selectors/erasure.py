@@ -1,0 +1,83 @@
+"""What erasing a person touches: their work, the snapshots that hold it, and what came of those."""
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import chain
+
+from django.db.models import Count, Q
+
+from labeling.models import (
+    Annotator,
+    Candidate,
+    Demonstration,
+    Judgement,
+    Snapshot,
+    SnapshotItem,
+    User,
+)
+from labeling.signals import Holding, holders_of_snapshots
+
+
+@dataclass(frozen=True)
+class HeldSnapshot:
+    """A snapshot and how many labels of the person's stand in it."""
+
+    snapshot: Snapshot
+    labels: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a person leaves behind; `texts` of it become tombstones, the judgements stay.
+
+    `holders` are what other apps made from the snapshots: models, in this product.
+    """
+
+    judgements: int
+    demonstrations: int
+    texts: int
+    snapshots: list[HeldSnapshot]
+    holders: list[Holding]
+
+    @property
+    def direct(self) -> list[Holding]:
+        """Return what was made from the snapshots themselves."""
+        return [held for held in self.holders if held.is_direct]
+
+    @property
+    def inherited(self) -> list[Holding]:
+        """Return what was made from something that was."""
+        return [held for held in self.holders if not held.is_direct]
+
+
+def work_of(user: User) -> Work:
+    """Return what erasing the account touches, in all projects; counts, never the labels."""
+    annotators = list(Annotator.objects.filter(user=user).values_list("pk", flat=True))
+    judged = Judgement.objects.filter(annotator__in=annotators).aggregate(
+        all=Count("pk"), with_text=Count("pk", filter=~Q(comment="", unrankable_reason=""))
+    )
+    written = Demonstration.objects.filter(annotator__in=annotators).count()
+    replies = Candidate.objects.filter(written_by__in=annotators).count()
+    snapshots = _holding(annotators)
+    asked = holders_of_snapshots.send(
+        sender=Snapshot, snapshots=[held.snapshot.pk for held in snapshots]
+    )
+    return Work(
+        judgements=judged["all"],
+        demonstrations=written,
+        texts=judged["with_text"] + written + replies,
+        snapshots=snapshots,
+        holders=list(chain.from_iterable(answer for _receiver, answer in asked)),
+    )
+
+
+def _holding(annotators: Collection[int]) -> list[HeldSnapshot]:
+    """Return the snapshots that hold labels of these annotators, newest first; three reads."""
+    items = SnapshotItem.objects.order_by()
+    held: Counter[int] = Counter()
+    for own in ("judgement__annotator__in", "demonstration__annotator__in"):
+        rows = items.filter(**{own: annotators}).values_list("snapshot")
+        held.update(dict(rows.annotate(labels=Count("pk"))))
+    found = Snapshot.objects.select_related("project").in_bulk(held)
+    return [HeldSnapshot(found[pk], held[pk]) for pk in sorted(held, reverse=True)]
