@@ -20,6 +20,9 @@ class ModelVersion(models.Model):
 
         POLICY = "policy", _("policy")
         REWARD = "reward", _("reward model")
+        OUTSIDE = "outside", _("outside model")
+
+    REGISTRABLE: ClassVar = (Kind.POLICY, Kind.REWARD)
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="model_versions")
     shared_with = models.ManyToManyField(Project, related_name="shared_models", blank=True)
@@ -37,7 +40,18 @@ class ModelVersion(models.Model):
         related_name="made_models",
     )
     path = models.CharField(
-        max_length=500, help_text="under MODEL_DIR, or absolute for a model brought from outside"
+        max_length=500,
+        blank=True,
+        help_text="under MODEL_DIR, or absolute for a model brought from outside; empty for one "
+        "that answers elsewhere",
+    )
+    endpoint = models.ForeignKey(
+        "training.Endpoint",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="model_versions",
+        help_text="where an outside model answers",
     )
     sha256 = models.CharField(max_length=64)
     is_partial = models.BooleanField(
@@ -62,6 +76,11 @@ class ModelVersion(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["run"], condition=Q(is_partial=False), name="one_finished_model_per_run"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="outside", path="", endpoint__isnull=False)
+                | (~Q(kind="outside") & Q(endpoint__isnull=True)),
+                name="outside_models_have_endpoints",
             ),
         ]
 
@@ -340,6 +359,7 @@ class SampledComparison(models.Model):
 import training.acquisition.models  # noqa: E402
 import training.constitutions.models  # noqa: E402
 import training.contests.models  # noqa: E402
+import training.endpoints.models  # noqa: E402
 import training.judges.models  # noqa: E402
 import training.playground.models  # noqa: E402
 import training.rounds.models  # noqa: E402, F401
