@@ -357,9 +357,11 @@ class SampledComparison(models.Model):
 
 # Django finds an app's models by this module; those of its rooms point to the ones above by name.
 import training.acquisition.models  # noqa: E402
+import training.calibration.models  # noqa: E402
 import training.constitutions.models  # noqa: E402
 import training.contests.models  # noqa: E402
 import training.endpoints.models  # noqa: E402
 import training.judges.models  # noqa: E402
+import training.lineage.models  # noqa: E402
 import training.playground.models  # noqa: E402
 import training.rounds.models  # noqa: E402, F401

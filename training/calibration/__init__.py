@@ -1,0 +1,1 @@
+"""How far AI judges may be trusted: held against people, and what goes to people instead."""
