@@ -25,3 +25,9 @@ class RoundMovedOn(Conflict):
     """The round is no longer in a state in which this can be done to it."""
 
     code = "round_moved_on"
+
+
+class ContestEnded(Conflict):
+    """People are no longer asked which of the two policies is better."""
+
+    code = "contest_ended"
