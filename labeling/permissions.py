@@ -40,6 +40,8 @@ ALLOWED: Final[dict[str, frozenset[Role]]] = {
     "audit.view": _OWNING,
     "run.view": _READING,
     "run.start": _OWNING,
+    "judge.view": _READING,
+    "judge.run": _OWNING,
     "loop.configure": _MANAGING,
     "round.view": _READING,
     "round.run": _OWNING,

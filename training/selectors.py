@@ -20,6 +20,7 @@ from training.acquisition.models import Scoring
 from training.constitutions.models import RevisingRun
 from training.constitutions.selectors import principle_rows
 from training.inputs import INPUTS
+from training.judges.selectors import comparison_rows
 from training.models import (
     Evaluation,
     MetricPoint,
@@ -207,6 +208,8 @@ def input_rows(run: TrainingRun) -> Iterator[dict[str, Any]]:
     if run.recipe == "revise":
         asked = RevisingRun.objects.get(run=run).prompt_ids
         return chain(principle_rows(run), prompt_rows(run.project, asked))
+    if run.recipe == "judge":
+        return comparison_rows(run)
     if run.recipe == "evaluate":
         return prompt_rows(run.project, Evaluation.objects.get(run=run).prompt_ids)
     if run.recipe == "score":

@@ -18,6 +18,8 @@ ASPECTS = ("instruction_following", "truthfulness", "honesty", "helpfulness")
 OVERALL = "overall"
 LOWEST, HIGHEST = 1, 5
 LEAN_BINS = 20
+# What is asked, by style: a change of the questions' words is another version.
+PROMPT_VERSIONS = {"pairwise": "pairwise-1", "aspects": "aspects-1"}
 # Room for the rounding of sums of probabilities, far below what any margin means.
 _ROUNDING = 1e-9
 

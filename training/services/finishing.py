@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from labeling.exceptions import InvalidInput
 from training.acquisition.services import take_scores
 from training.constitutions.services import take_revisions
+from training.judges.services import take_judgements
 from training.launcher import Outcome
 from training.models import RunAttempt, TrainingRun
 from training.run_health import run_health
@@ -61,6 +62,7 @@ def _finish(attempt: RunAttempt, ended: dict[str, Any]) -> TrainingRun:
         finish = {
             "sample": _finish_sampling,
             "evaluate": _finish_evaluation,
+            "judge": _finish_judging,
             "revise": _finish_revising,
             "score": _finish_scoring,
         }
@@ -99,6 +101,12 @@ def _finish_revising(attempt: RunAttempt, ended: dict[str, Any]) -> TrainingRun:
 @transaction.atomic
 def _finish_evaluation(attempt: RunAttempt, ended: dict[str, Any]) -> TrainingRun:
     note_gold(run=hold(attempt))
+    return end_attempt(attempt=attempt, **ended)
+
+
+@transaction.atomic
+def _finish_judging(attempt: RunAttempt, ended: dict[str, Any]) -> TrainingRun:
+    take_judgements(run=hold(attempt))
     return end_attempt(attempt=attempt, **ended)
 
 
