@@ -16,7 +16,20 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-WORDS = "red green blue warm cold near far old new calm quick slow kind plain".split()
+WORDS = (
+    "red",
+    "green",
+    "blue",
+    "warm",
+    "cold",
+    "near",
+    "far",
+    "old",
+    "new",
+    "calm",
+    "quick",
+    "slow",
+)
 
 
 @dataclass

@@ -51,5 +51,5 @@ def backoff_s(attempt: int) -> float:
     >>> 0.25 <= backoff_s(1) <= 0.5
     True
     """
-    full = min(FIRST_WAIT_S * 2 ** (attempt - 1), LONGEST_WAIT_S)
+    full = min(FIRST_WAIT_S * 2.0 ** (attempt - 1), LONGEST_WAIT_S)
     return full * (0.5 + _luck.random() / 2)
