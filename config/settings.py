@@ -178,6 +178,10 @@ CELERY_BEAT_SCHEDULE = {
 if "training" in INSTALLED_APPS:
     CELERY_BEAT_SCHEDULE["ring-runs"] = {"task": "training.tasks.ring_due", "schedule": 10.0}
     CELERY_BEAT_SCHEDULE["turn-rounds"] = {"task": "training.tasks.turn_rounds", "schedule": 5.0}
+    CELERY_BEAT_SCHEDULE["settle-contests"] = {
+        "task": "training.tasks.settle_contests",
+        "schedule": 5.0,
+    }
     CELERY_BEAT_SCHEDULE["tidy-runs"] = {"task": "training.tasks.tidy", "schedule": 300.0}
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 

@@ -11,6 +11,8 @@ from kombu.exceptions import OperationalError as BrokerAway
 
 from labeling.exceptions import PrefloopError
 from training import rundir
+from training.contests.selectors import open_contests
+from training.contests.services import settle_contest
 from training.exceptions import AttemptLost
 from training.measuring import measure
 from training.rounds.selectors import made_for_a_round, open_rounds
@@ -96,6 +98,16 @@ def turn_rounds() -> None:
             continue
         for run_id in started:
             ring(run_id)
+
+
+@shared_task(name="training.tasks.settle_contests")
+def settle_contests() -> None:
+    """End every contest that what people said has decided."""
+    for contest_id in open_contests():
+        try:
+            settle_contest(contest_id=contest_id)
+        except Exception:
+            logger.exception("Contest %s could not be settled; the others go on.", contest_id)
 
 
 @shared_task(name="training.tasks.tidy")

@@ -193,3 +193,9 @@ def won_by_prompt(contest: Contest) -> dict[int, float]:
     if contest.is_open:
         return {}
     return {pair.prompt: pair.won for pair in pairs_of_contest(contest) if pair.won is not None}
+
+
+def latest_contest(run_id: int | None) -> Contest | None:
+    """Return the newest contest over an evaluation's replies, however it ended."""
+    rows = Contest.objects.filter(run=run_id).select_related("policy", "baseline", "project", "run")
+    return rows.order_by("-pk").first()

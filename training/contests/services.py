@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -292,3 +293,10 @@ def _record(contest: Contest, actor: User | None, verb: str, data: dict[str, Any
         obj=contest,
         data={"number": contest.number, "policy": str(contest.policy), **data},
     )
+
+
+def withdraw_contests_of(*, actor: User | None, run: TrainingRun) -> None:
+    """End what is open over an evaluation's replies, because they are wanted no more."""
+    for contest in Contest.objects.filter(run=run, state=State.OPEN):
+        with suppress(ContestEnded):
+            withdraw_contest(actor=actor, contest=contest)

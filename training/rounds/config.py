@@ -140,11 +140,30 @@ class LoopConfig(Checked):
     evaluation_replies: int = option(
         4, "evaluation", "Replies to each of them, by each policy.", within=(1, 256)
     )
+    human_evaluation: int = option(
+        0,
+        "evaluation",
+        "Pairs of the new policy's and the old one's replies that people compare, blind, at most; "
+        "it ends sooner where it is decided. 0 asks nobody.",
+        within=(0, 2000),
+    )
+    indifference: float = option(
+        0.0,
+        "evaluation",
+        "Win rates by people that lie this near to one half are no difference: asking ends there.",
+        within=(0.0, 0.49),
+    )
     promotion: str = option(
         "ask",
         "promotion",
         "Who makes the new policy the current one: a person (ask), or the rule (rule).",
         choices=("ask", "rule"),
+    )
+    promotion_by: str = option(
+        "reward",
+        "promotion",
+        "By the rule, whose win rate decides: the reward model's, or people's.",
+        choices=("reward", "people"),
     )
     least_win_rate: float = option(
         0.5,
@@ -187,6 +206,27 @@ class LoopConfig(Checked):
         if self.promotion == "rule" and not self.trains_reward:
             text = _("The rule reads the win rate by the reward model: train one, or ask a person.")
             found.append(("promotion", text))
+        return found + self._contest_conflicts()
+
+    def _contest_conflicts(self) -> list[tuple[str, str]]:
+        """Return what the fields about people's comparisons contradict each other in."""
+        found: list[tuple[str, str]] = []
+        if self.human_evaluation and not self.trains_reward:
+            text = _(
+                "People compare the replies of the evaluation, which needs a reward model: train "
+                "one, or ask nobody (0)."
+            )
+            found.append(("human_evaluation", text))
+        if self.promotion_by == "people" and not self.human_evaluation:
+            text = _("Nobody is asked: raise human_evaluation, or go by the reward model.")
+            found.append(("promotion_by", text))
+        by_people = self.promotion == "rule" and self.promotion_by == "people"
+        if by_people and self.least_win_rate > 0.5:
+            text = _(
+                "People are asked no further once one policy is surely better: leave the least "
+                "win rate at 0.5."
+            )
+            found.append(("least_win_rate", text))
         return found
 
     @property

@@ -54,7 +54,10 @@ LABELS = {
     "preset": _("Preset of the recipes"),
     "evaluation_prompts": _("Evaluation prompts"),
     "evaluation_replies": _("Evaluation replies"),
+    "human_evaluation": _("Pairs compared by people"),
+    "indifference": _("Indifference"),
     "promotion": _("Promotion"),
+    "promotion_by": _("Promotion by"),
     "least_win_rate": _("Least win rate"),
 }
 

@@ -13,6 +13,8 @@ from labeling.exceptions import InvalidInput, NotFound
 from labeling.language import all_said
 from labeling.models import Comparison, Judgement, Project
 from training.config_fields import ConfigError
+from training.contests.models import Contest
+from training.contests.selectors import latest_contest
 from training.evaluation_points import EvaluationPoint, evaluation_point, finished_evaluations
 from training.models import ModelVersion, TrainingRun
 from training.rounds.config import Loop, parse_loop
@@ -118,6 +120,12 @@ def measured_by(round: Round) -> EvaluationPoint | None:
     runs = [step.run_id for step in steps]
     found = finished_evaluations(round.project).filter(run__in=runs).first()
     return evaluation_point(found) if found else None
+
+
+def round_contest(round: Round) -> Contest | None:
+    """Return the contest in which people compare the round's policies; None where there is none."""
+    steps = standing_steps(round, Kind.EVALUATE)
+    return latest_contest(steps[0].run_id) if steps else None
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,12 @@ from labeling.models import Demonstration, Project, User
 from labeling.models.prompts import State as PromptState
 from labeling.selectors.prompts import select_prompts
 from labeling.services import audit
+from training.contests.selectors import figures_now
+from training.contests.services import withdraw_contests_of
 from training.exceptions import RoundMovedOn, RunMovedOn
 from training.models import ModelVersion, TrainingRun
 from training.rounds import steps
-from training.rounds.config import mixes_texts, parse_loop
+from training.rounds.config import LoopConfig, mixes_texts, parse_loop
 from training.rounds.models import ProjectLoop, Promotion, Round, RoundStep
 from training.rounds.selectors import (
     MADE_IN,
@@ -27,6 +29,7 @@ from training.rounds.selectors import (
     made_by,
     measured_by,
     policy_before,
+    round_contest,
     standing_steps,
 )
 from training.selectors import is_usable
@@ -171,10 +174,19 @@ def _decide_by_rule(round: Round) -> bool:
     config = loop_of(round).config
     if config.promotion != "rule":
         return False
+    settle(round, actor=None, promote=_wins(round, config))
+    return True
+
+
+def _wins(round: Round, config: LoopConfig) -> bool:
+    """Return whether the win rate that the rule reads surely reaches what the loop asks for."""
+    if config.promotion_by == "people":
+        contest = round_contest(round)
+        # The end of people's interval is itself excluded: a contest ends where it comes to 0.5.
+        return contest is not None and figures_now(contest).rate.low >= config.least_win_rate
     measured = measured_by(round)
     rate = measured.win_rate if measured else None
-    settle(round, actor=None, promote=rate is not None and rate.low > config.least_win_rate)
-    return True
+    return rate is not None and rate.low > config.least_win_rate
 
 
 def _turn(round: Round) -> str:
@@ -247,11 +259,16 @@ def redo_step(*, actor: User | None, round: Round, kind: str) -> Round:
 
 
 def _cancel_runs(actor: User | None, made: Sequence[RoundStep]) -> None:
-    """Cancel the live runs of steps; one that ends in this moment has ended, and that will do."""
+    """Cancel the live runs of steps; one that ends in this moment has ended, and that will do.
+
+    What people are asked about an evaluation's replies ends with it.
+    """
     for step in made:
         if step.run and step.run.is_live:
             with suppress(RunMovedOn), transaction.atomic():
                 request_cancel(actor=actor, run=step.run)
+        if step.run and step.kind == Kind.EVALUATE:
+            withdraw_contests_of(actor=actor, run=step.run)
 
 
 @transaction.atomic

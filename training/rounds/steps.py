@@ -18,6 +18,7 @@ from labeling.models.prompts import State as PromptState
 from labeling.services.snapshots import freeze_snapshot
 from training.acquisition.selectors import scorer_for, scores_for
 from training.acquisition.services import ask_first, create_scoring
+from training.contests.services import open_contest, settle_contest
 from training.models import ModelVersion, SampledCandidate, TrainingRun
 from training.rounds.config import REWARDED, Loop, mixes_texts
 from training.rounds.models import Round, RoundComparison, RoundStep
@@ -27,6 +28,7 @@ from training.rounds.selectors import (
     loop_of,
     made_by,
     policy_before,
+    round_contest,
     standing_steps,
     start_policy,
 )
@@ -230,7 +232,27 @@ def _texts(round: Round) -> Snapshot:
 
 def evaluate(round: Round) -> bool:
     """Measure the new policy against the one that the round began with, on held-out prompts."""
-    return _trained(round, Kind.EVALUATE, _start_evaluation) and _go_on(round, State.DECIDING)
+    if not _trained(round, Kind.EVALUATE, _start_evaluation) or not _people_have_judged(round):
+        return False
+    return _go_on(round, State.DECIDING)
+
+
+def _people_have_judged(round: Round) -> bool:
+    """Ask people about the evaluation's replies; return whether that has come to its end."""
+    config, contest = loop_of(round).config, round_contest(round)
+    if not config.human_evaluation:
+        return True
+    if contest is None:
+        contest = open_contest(
+            actor=round.created_by,
+            project=round.project,
+            run=standing_steps(round, Kind.EVALUATE)[0].run,
+            most=config.human_evaluation,
+            indifference=config.indifference,
+        )
+    if contest.is_open:
+        contest = settle_contest(contest_id=contest.pk)
+    return contest is not None and not contest.is_open
 
 
 def _start_evaluation(round: Round) -> TrainingRun:
