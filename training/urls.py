@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from training.lineage import views as lineage
 from training.rounds import views as rounds
 from training.views import compare, evaluations, models, runs
 
@@ -34,6 +35,15 @@ urlpatterns = [
     path(f"{_PROJECT}models/", models.model_list, name="model_list"),
     path(f"{_PROJECT}models/new/", models.model_new, name="model_new"),
     path(f"{_PROJECT}models/<int:pk>/", models.model_detail, name="model_detail"),
+    path(f"{_PROJECT}models/<int:pk>/lineage/", lineage.model_lineage, name="model_lineage"),
+    path(
+        f"{_PROJECT}models/<int:pk>/judgements/", lineage.model_judgements, name="model_judgements"
+    ),
+    path(
+        f"{_PROJECT}judgements/<uuid:uid>/lineage/",
+        lineage.judgement_lineage,
+        name="judgement_lineage",
+    ),
     path(f"{_PROJECT}models/<int:pk>/sample/", models.sampling_new, name="sampling_new"),
     path(f"{_PROJECT}models/<int:pk>/share/", models.model_share, name="model_share"),
 ]

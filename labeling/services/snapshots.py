@@ -30,6 +30,7 @@ from labeling.models import (
 from labeling.models.prompts import State
 from labeling.selectors.snapshots import canonical_rows
 from labeling.services import audit
+from labeling.signals import snapshot_frozen
 
 BATCH = 2000
 _USABLE = (Judgement.Verdict.RANKED, Judgement.Verdict.TIE)
@@ -85,6 +86,7 @@ def freeze_snapshot(
         obj=snapshot,
         data={"sha256": snapshot.sha256, "labels": snapshot.counts["labels"]},
     )
+    snapshot_frozen.send(sender=Snapshot, snapshot=snapshot)
     return snapshot
 
 

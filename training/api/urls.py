@@ -3,6 +3,7 @@
 from django.urls import path
 
 from training.api import compare, evaluations, models, plans, runs
+from training.lineage import api as lineage
 from training.rounds import api as rounds
 
 app_name = "training_api"
@@ -39,5 +40,16 @@ urlpatterns = [
     path("projects/<slug:slug>/promotions/back/", rounds.RollBackView.as_view(), name="roll_back"),
     path(_MODELS, models.ModelListView.as_view(), name="models"),
     path(f"{_MODELS}<int:pk>/", models.ModelView.as_view(), name="model"),
+    path(f"{_MODELS}<int:pk>/lineage/", lineage.ModelLineageView.as_view(), name="model_lineage"),
+    path(
+        f"{_MODELS}<int:pk>/judgements/",
+        lineage.ModelJudgementsView.as_view(),
+        name="model_judgements",
+    ),
+    path(
+        "projects/<slug:slug>/judgements/<uuid:uid>/lineage/",
+        lineage.JudgementLineageView.as_view(),
+        name="judgement_lineage",
+    ),
     path(f"{_MODELS}<int:pk>/share/", models.ShareView.as_view(), name="model_share"),
 ]

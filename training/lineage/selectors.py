@@ -6,15 +6,17 @@ queries walk over models, runs and the few rows that say what a snapshot rests o
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from labeling.exceptions import NotFound
 from labeling.models import Judgement, Project, Snapshot, SnapshotItem
+from labeling.signals import Holding
 from training.inputs import INPUTS
 from training.lineage.graph import WEIGHTS, Edge, Kind, Relation, reached, relations
 from training.lineage.models import SnapshotSource
@@ -199,29 +201,6 @@ def _stands_in(snapshots: Sequence[Snapshot]) -> Exists:
 
 
 @dataclass(frozen=True)
-class Listed:
-    """A judgement in a list, and where it stands: (snapshot, split) of those that were asked of."""
-
-    judgement: Judgement
-    places: list[tuple[Snapshot, str]]
-
-
-def listed(rows: Sequence[Judgement], snapshots: Sequence[Snapshot]) -> list[Listed]:
-    """Return a page of judgements with the snapshots that hold them; one read."""
-    known = {snapshot.pk: snapshot for snapshot in snapshots}
-    places: dict[int, list[tuple[Snapshot, str]]] = {row.pk: [] for row in rows}
-    items = SnapshotItem.objects.filter(judgement__in=places, snapshot__in=known)
-    for item in items.order_by("-snapshot_id"):
-        if item.judgement_id is not None:
-            place = (known[item.snapshot_id], item.get_split_display())
-            places[item.judgement_id].append(place)
-    return [Listed(row, places[row.pk]) for row in rows]
-
-
-# --- from a judgement to every model that saw it --------------------------------------------------
-
-
-@dataclass(frozen=True)
 class Held:
     """A snapshot that holds a judgement, and in which split."""
 
@@ -232,6 +211,28 @@ class Held:
     def split_label(self) -> str:
         """Return the split in words."""
         return str(SnapshotItem.Split(self.split).label)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A judgement in a list, and where it stands."""
+
+    judgement: Judgement
+    places: list[Held]
+
+
+def listed(rows: Sequence[Judgement], snapshots: Sequence[Snapshot]) -> list[Listed]:
+    """Return a page of judgements with those of the snapshots that hold them; one read."""
+    known = {snapshot.pk: snapshot for snapshot in snapshots}
+    places: dict[int, list[Held]] = {row.pk: [] for row in rows}
+    items = SnapshotItem.objects.filter(judgement__in=places, snapshot__in=known)
+    for item in items.order_by("-snapshot_id"):
+        if item.judgement_id is not None:
+            places[item.judgement_id].append(Held(known[item.snapshot_id], item.split))
+    return [Listed(row, places[row.pk]) for row in rows]
+
+
+# --- from a judgement to every model that saw it --------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -312,6 +313,19 @@ def models_from(snapshots: Iterable[int]) -> list[tuple[ModelVersion, bool]]:
     found = _walk(_DESCENDANTS, direct)
     rows = ModelVersion.objects.filter(pk__in=found).select_related("project").order_by("-pk")
     return [(model, model.pk in direct) for model in rows]
+
+
+def holders_of(sender: type[Snapshot], *, snapshots: Sequence[int], **_said: Any) -> list[Holding]:
+    """Answer `holders_of_snapshots` with the models that learned from them, or from such models."""
+    return [
+        Holding(
+            name=str(model),
+            url=reverse("training:model_lineage", args=[model.project.slug, model.pk]),
+            project=model.project.name,
+            is_direct=is_direct,
+        )
+        for model, is_direct in models_from(snapshots)
+    ]
 
 
 def split_counts(snapshots: Sequence[Snapshot]) -> dict[str, int]:

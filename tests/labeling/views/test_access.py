@@ -104,6 +104,13 @@ DEEDS = [
     Deed("account_list", ADMIN),
     Deed("account_list", ADMIN_SENDS, data=lambda w: {"username": "another"}),
     Deed("account_detail", ADMIN, ("account",)),
+    Deed("account_erase", ADMIN, ("account",)),
+    Deed(
+        "account_erase",
+        ADMIN_SENDS,
+        ("account",),
+        lambda w: {"username": w.actor("stranger").username},
+    ),
     Deed("account_deed", ADMIN_SENDS, ("account", "deed"), lambda w: {}),
     Deed("project_list", SIGNED_IN),
     Deed("project_new", ADMIN),
