@@ -26,6 +26,7 @@ from training.config_fields import (
 )
 from training.configs import PRESETS as RECIPE_PRESETS
 from training.configs import parse_config
+from training.rounds.presets import LOOP_PRESETS as LOOP_PRESETS
 
 POLICY_RECIPES: Final = ("dpo", "kto", "ppo", "rloo", "grpo")
 REWARDED: Final = ("ppo", "rloo", "grpo")
@@ -50,6 +51,32 @@ class LoopConfig(Checked):
         "sampling",
         "Prompts with one of these tags are left alone: nothing is sampled, learned or evaluated "
         "on them.",
+    )
+    sft: str = option(
+        "none",
+        "supervised",
+        "Fine-tune on demonstrations before anything is sampled: never (none), where the policy "
+        "has learned from none yet (once), or in every round (each).",
+        choices=("none", "once", "each"),
+    )
+    sft_from: str = option(
+        "all",
+        "supervised",
+        "Demonstrations to fine-tune on: all, those of people and files (people), or what AI "
+        "revised (ai).",
+        choices=("all", "people", "ai"),
+    )
+    constitution: str = option(
+        "",
+        "supervised",
+        "Name of the constitution by which the policy first revises replies of its own, which "
+        "become demonstrations; default is the one that comes with Prefloop, empty revises none.",
+    )
+    revised_prompts: int = option(
+        0,
+        "supervised",
+        "Prompts whose replies are revised; 0 takes all.",
+        within=(0, 1_000_000),
     )
     replies_per_prompt: int = option(
         4,
@@ -192,6 +219,12 @@ class LoopConfig(Checked):
         if self.strategy != "random" and self.pool_factor == 1:
             text = _("There is nothing to choose from: raise pool_factor, or choose by chance.")
             found.append(("pool_factor", text))
+        if self.constitution and self.sft == "none":
+            text = _("Revisions are there to be learned from: set sft to once or each.")
+            found.append(("constitution", text))
+        if self.constitution and self.sft_from == "people":
+            text = _("Revisions are AI's: let sft_from be all or ai, or leave constitution empty.")
+            found.append(("sft_from", text))
         if self.evaluation_prompts == 1:
             text = _("One prompt gives no interval: ask for two or more, or 0 for all.")
             found.append(("evaluation_prompts", text))
@@ -285,31 +318,6 @@ class Loop:
 def mixes_texts(config: Mapping[str, Value]) -> bool:
     """Return whether a policy's config mixes demonstrations in (PPO-ptx)."""
     return float(config.get("ptx_coefficient", 0)) > 0
-
-
-# Each follows its paper as far as one turn of this loop goes.
-LOOP_PRESETS: Final[dict[str, dict[str, Any]]] = {
-    # InstructGPT (2203.02155, 3.1): sample the best policy, rank, train the reward model on all
-    # labels, PPO from the supervised policy.
-    "instructgpt": {
-        "policy_recipe": "ppo",
-        "start": "base",
-        "labels": "all",
-        "preset": "instructgpt",
-    },
-    # Learning to summarize (2009.01325, 3.1): pairs from mixed sources, reward model, PPO.
-    "summarize": {
-        "policy_recipe": "ppo",
-        "start": "base",
-        "labels": "all",
-        "share_current": 0.5,
-        "share_previous": 0.25,
-        "share_base": 0.25,
-        "preset": "summarize",
-    },
-    # Online DPO: every round learns from its own labels alone and starts where the last one ended.
-    "online-dpo": {"policy_recipe": "dpo", "start": "current", "labels": "round"},
-}
 
 
 def loop_specs() -> list[FieldSpec]:

@@ -19,6 +19,7 @@ from training.evaluation_points import EvaluationPoint, evaluation_point, finish
 from training.models import ModelVersion, TrainingRun
 from training.rounds.config import Loop, parse_loop
 from training.rounds.models import Promotion, Round, RoundStep
+from training.selectors import lineage
 
 Kind = RoundStep.Kind
 
@@ -93,11 +94,46 @@ def loop_of(round: Round) -> Loop:
         raise InvalidInput(text, errors=all_said(error.errors)) from None
 
 
-def start_policy(round: Round) -> ModelVersion:
-    """Return what the next policy starts from, which is also its reference."""
+def begins_from(round: Round) -> ModelVersion:
+    """Return the policy that the round learns from here on, before it is fine-tuned, if it is."""
     if loop_of(round).config.start == "current":
         return round.policy
     return first_policy(round.project) or round.policy
+
+
+def start_policy(round: Round) -> ModelVersion:
+    """Return what the next policy starts from, which is also its reference."""
+    return fine_tuned(round, begins_from(round))
+
+
+def fine_tuned(round: Round, model: ModelVersion) -> ModelVersion:
+    """Return what the loop's newest SFT up to this round made of a policy; else the policy itself.
+
+    It stands in for that policy wherever the loop samples it or trains from it.
+    """
+    if loop_of(round).config.sft == "none":
+        return model
+    made = RoundStep.objects.filter(
+        round__project=round.project_id,
+        round__number__lte=round.number,
+        kind=Kind.SFT,
+        is_superseded=False,
+        run__base_model=model,
+        run__state=TrainingRun.State.SUCCEEDED,
+    )
+    step = made.select_related("run").order_by("-pk").first()
+    return (step.run.model_version if step and step.run else None) or model
+
+
+def wants_fine_tuning(round: Round) -> bool:
+    """Return whether the loop would have the round fine-tune what it begins from."""
+    wish = loop_of(round).config.sft
+    return wish == "each" or (wish == "once" and not has_learned_to_reply(start_policy(round)))
+
+
+def has_learned_to_reply(model: ModelVersion) -> bool:
+    """Return whether the model, or one that it descends from, was made by SFT in Prefloop."""
+    return any(step.run is not None and step.run.recipe == "sft" for step in lineage(model))
 
 
 def standing_steps(round: Round, kind: str | None = None) -> list[RoundStep]:

@@ -23,6 +23,7 @@ from training.models import ModelVersion, SampledCandidate, TrainingRun
 from training.rounds.config import REWARDED, Loop, mixes_texts
 from training.rounds.models import Round, RoundComparison, RoundStep
 from training.rounds.selectors import (
+    fine_tuned,
     first_policy,
     labelling_of,
     loop_of,
@@ -54,7 +55,7 @@ def sample(round: Round) -> bool:
     if not _all_succeeded(steps):
         return False
     scorer = scorer_for(round)
-    if scorer and not _trained(round, Kind.SCORE, partial(_start_scoring, scorer=scorer)):
+    if scorer and not trained(round, Kind.SCORE, partial(_start_scoring, scorer=scorer)):
         return False
     _ask(round, steps)
     round.labelling_since = timezone.now()
@@ -81,9 +82,9 @@ def _start_sampling(round: Round) -> None:
 def _sources(round: Round, loop: Loop) -> dict[ModelVersion, int]:
     """Return how many replies each model writes; a share of none falls to the current policy."""
     models = {
-        "current": round.policy,
+        "current": fine_tuned(round, round.policy),
         "previous": policy_before(round.project) or round.policy,
-        "base": first_policy(round.project) or round.policy,
+        "base": fine_tuned(round, first_policy(round.project) or round.policy),
     }
     counts: dict[ModelVersion, int] = {}
     for source, count in loop.config.replies_by_source().items():
@@ -170,7 +171,7 @@ def freeze(round: Round) -> bool:
 
 def train_reward(round: Round) -> bool:
     """Train the reward model, from what the policy starts from (InstructGPT 3.5: the SFT model)."""
-    return _trained(round, Kind.REWARD, _start_reward) and _go_on(round, State.TRAINING_POLICY)
+    return trained(round, Kind.REWARD, _start_reward) and _go_on(round, State.TRAINING_POLICY)
 
 
 def _start_reward(round: Round) -> TrainingRun:
@@ -188,7 +189,7 @@ def _start_reward(round: Round) -> TrainingRun:
 
 def train_policy(round: Round) -> bool:
     """Train the next policy from the round's labels, or against its reward model."""
-    if not _trained(round, Kind.POLICY, _start_policy):
+    if not trained(round, Kind.POLICY, _start_policy):
         return False
     measured = loop_of(round).config.trains_reward
     return _go_on(round, State.EVALUATING if measured else State.DECIDING)
@@ -232,7 +233,7 @@ def _texts(round: Round) -> Snapshot:
 
 def evaluate(round: Round) -> bool:
     """Measure the new policy against the one that the round began with, on held-out prompts."""
-    if not _trained(round, Kind.EVALUATE, _start_evaluation) or not _people_have_judged(round):
+    if not trained(round, Kind.EVALUATE, _start_evaluation) or not _people_have_judged(round):
         return False
     return _go_on(round, State.DECIDING)
 
@@ -279,7 +280,7 @@ def _start_evaluation(round: Round) -> TrainingRun:
     )
 
 
-def _trained(round: Round, kind: str, start: Callable[[Round], TrainingRun]) -> bool:
+def trained(round: Round, kind: str, start: Callable[[Round], TrainingRun]) -> bool:
     """Start the run of a kind where there is none; return whether it has made its model."""
     steps = standing_steps(round, kind)
     if not steps:

@@ -1,0 +1,35 @@
+"""Named loops to begin with: only what differs from the fields' own defaults."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+# Each follows its paper as far as one turn of this loop goes.
+LOOP_PRESETS: Final[dict[str, dict[str, Any]]] = {
+    # InstructGPT (2203.02155, 3.1): sample the best policy, rank, train the reward model on all
+    # labels, PPO from the supervised policy; that one is made of demonstrations in the first round,
+    # unless the first policy has learned from some already.
+    "instructgpt": {
+        "sft": "once",
+        "sft_from": "people",
+        "policy_recipe": "ppo",
+        "start": "base",
+        "labels": "all",
+        "preset": "instructgpt",
+    },
+    # Learning to summarize (2009.01325, 3.1 and 3.3): SFT, pairs from mixed sources, reward model,
+    # PPO.
+    "summarize": {
+        "sft": "once",
+        "sft_from": "people",
+        "policy_recipe": "ppo",
+        "start": "base",
+        "labels": "all",
+        "share_current": 0.5,
+        "share_previous": 0.25,
+        "share_base": 0.25,
+        "preset": "summarize",
+    },
+    # Online DPO: every round learns from its own labels alone and starts where the last one ended.
+    "online-dpo": {"policy_recipe": "dpo", "start": "current", "labels": "round"},
+}
