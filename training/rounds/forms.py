@@ -23,6 +23,7 @@ from training.rounds.services import MOST_AHEAD
 from training.selectors import usable_models
 
 GROUPS = {
+    "supervised": _("Before sampling"),
     "sampling": _("Sampling"),
     "choosing": _("What is asked first"),
     "labelling": _("Labelling"),
@@ -36,6 +37,10 @@ LABELS = {
     "prompts": _("Prompts"),
     "tags": _("Tags"),
     "exclude_tags": _("Tags left alone"),
+    "sft": _("Fine-tuning"),
+    "sft_from": _("Fine-tuned on"),
+    "constitution": _("Constitution"),
+    "revised_prompts": _("Prompts to revise for"),
     "replies_per_prompt": _("Replies per prompt"),
     "share_current": _("Share of the current policy"),
     "share_previous": _("Share of the policy before"),

@@ -11,16 +11,15 @@ from django.utils.translation import gettext as _
 
 from labeling.domain.sentences import parts_of
 from labeling.exceptions import InvalidInput, PrefloopError
-from labeling.models import Demonstration, Project, User
-from labeling.models.prompts import State as PromptState
+from labeling.models import Project, User
 from labeling.selectors.prompts import select_prompts
 from labeling.services import audit
 from training.contests.selectors import figures_now
 from training.contests.services import withdraw_contests_of
 from training.exceptions import RoundMovedOn, RunMovedOn
 from training.models import ModelVersion, TrainingRun
-from training.rounds import steps
-from training.rounds.config import LoopConfig, mixes_texts, parse_loop
+from training.rounds import steps, supervising
+from training.rounds.config import LoopConfig, parse_loop
 from training.rounds.models import ProjectLoop, Promotion, Round, RoundStep
 from training.rounds.selectors import (
     MADE_IN,
@@ -40,7 +39,7 @@ State = Round.State
 Kind = RoundStep.Kind
 
 _DEEDS: Final[dict[str, Callable[[Round], bool]]] = {
-    State.SAMPLING: steps.sample,
+    State.SAMPLING: supervising.begin,
     State.LABELLING: steps.label,
     State.FROZEN: steps.freeze,
     State.TRAINING_REWARD: steps.train_reward,
@@ -137,11 +136,7 @@ def _foreseen(project: Project, row: ProjectLoop) -> str:
                 "Fewer than {count} prompts are held out to evaluate on: import more, widen the "
                 "tags, or train no reward model."
             ).format(count=LEAST_PROMPTS)
-    texts = Demonstration.objects.filter(prompt__project=project, superseded_by=None)
-    mixes = mixes_texts(loop.recipe_config(loop.config.policy_recipe))
-    if mixes and not texts.filter(state=PromptState.ACTIVE).exists():
-        return _("PPO-ptx keeps demonstrations likely: import some, or set ptx_coefficient to 0.")
-    return ""
+    return supervising.nothing_to_learn_from(project, loop)
 
 
 @transaction.atomic

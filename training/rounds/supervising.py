@@ -7,16 +7,27 @@ found made is not made again.
 from typing import Final
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext
 
 from labeling.exceptions import NothingToFreeze
-from labeling.models import Annotator, Demonstration, Snapshot
+from labeling.models import Annotator, Demonstration, Project, Snapshot
+from labeling.models.prompts import State as PromptState
 from labeling.services.snapshots import freeze_snapshot
+from training.constitutions.selectors import SHIPPED_NAME, latest_version
 from training.constitutions.services import ensure_constitution, start_revising, withdraw_revisions
 from training.models import TrainingRun
 from training.rounds import steps
-from training.rounds.config import LoopConfig
+from training.rounds.config import Loop, mixes_texts
 from training.rounds.models import Round, RoundStep
-from training.rounds.selectors import begins_from, loop_of, standing_steps, wants_fine_tuning
+from training.rounds.selectors import (
+    begins_from,
+    current_policy,
+    first_policy,
+    has_learned_to_reply,
+    loop_of,
+    standing_steps,
+    wants_fine_tuning,
+)
 from training.services.runs import create_run
 
 Kind = RoundStep.Kind
@@ -30,17 +41,42 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
 """Whose demonstrations each choice of `sft_from` takes; none named is everybody."""
 
 
-def demonstrations_for(
-    config: LoopConfig, rows: QuerySet[Demonstration]
-) -> QuerySet[Demonstration]:
-    """Return those demonstrations that the loop would fine-tune on, as a snapshot takes them."""
-    kinds = KINDS[config.sft_from]
+def nothing_to_learn_from(project: Project, loop: Loop) -> str:
+    """Return which demonstrations a round of the loop would lack; empty where it lacks none.
+
+    A constitution makes its own.
+    """
+    name = loop.config.constitution
+    if name:
+        if name == SHIPPED_NAME or latest_version(project, name):
+            return ""
+        said = gettext("This project has no constitution {name}: write it, or name another.")
+        return said.format(name=name)
+    rows = Demonstration.objects.filter(prompt__project=project, superseded_by=None)
+    texts = rows.filter(state=PromptState.ACTIVE, prompt__state=PromptState.ACTIVE)
+    start = first_policy(project) if loop.config.start == "base" else current_policy(project)
+    start = start or current_policy(project)
+    new = start is not None and not has_learned_to_reply(start)
+    fine_tunes = loop.config.sft == "each" or (loop.config.sft == "once" and new)
+    if fine_tunes and not _of_kind(loop.config.sft_from, texts).exists():
+        return gettext(
+            "The loop fine-tunes on demonstrations, and there are none of that kind: import or "
+            "write some, name a constitution, or set sft to none."
+        )
+    if mixes_texts(loop.recipe_config(loop.config.policy_recipe)) and not texts.exists():
+        return gettext(
+            "PPO-ptx keeps demonstrations likely: import some, or set ptx_coefficient to 0."
+        )
+    return ""
+
+
+def _of_kind(choice: str, rows: QuerySet[Demonstration]) -> QuerySet[Demonstration]:
+    """Return the demonstrations that a snapshot for this `sft_from` would take."""
+    kinds = KINDS[choice]
     if not kinds:
         return rows
-    chosen = Q(annotator__kind__in=kinds)
-    if _Of.IMPORTED in kinds:
-        chosen |= Q(annotator=None)
-    return rows.filter(chosen)
+    named = Q(annotator__kind__in=kinds)
+    return rows.filter(named | Q(annotator=None) if _Of.IMPORTED in kinds else named)
 
 
 def begin(round: Round) -> bool:
