@@ -11,7 +11,8 @@ from transformers import PreTrainedTokenizerBase
 
 from tests.training.recipes.conftest import Chain, message
 from training import rundir
-from training.recipes.ai_judge import Pair, Verdict, answer_ids, load_ai_judge
+from training.recipes.ai_judge import ANSWERS, Pair, Verdict, load_ai_judge
+from training.recipes.asking import answer_ids
 from training.recipes.loading import load_policy, load_tokenizer
 
 pytestmark = pytest.mark.recipe
@@ -117,9 +118,9 @@ class _Words:
 
 def test_answers_may_share_their_first_ids():
     one: Any = _Words(A=[7], B=[9])
-    assert answer_ids(one) == ([], (7, 9))
+    assert answer_ids(one, ANSWERS) == ([], (7, 9))
     spaced: Any = _Words(A=[3, 7], B=[3, 9])
-    assert answer_ids(spaced) == ([3], (7, 9))
+    assert answer_ids(spaced, ANSWERS) == ([3], (7, 9))
     same: Any = _Words(A=[0], B=[0])
     with pytest.raises(rundir.RunFolderError, match="doesn't tell the answers A and B apart"):
-        answer_ids(same)
+        answer_ids(same, ANSWERS)
