@@ -29,6 +29,12 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
+# What locks the keys of endpoints, newest first; the secret key opens what it has locked, too.
+ENDPOINT_SECRETS = env_list("PREFLOOP_ENDPOINT_SECRETS")
+if any(len(secret) < 32 for secret in ENDPOINT_SECRETS):
+    raise ImproperlyConfigured(
+        "PREFLOOP_ENDPOINT_SECRETS holds a secret of fewer than 32 characters: make a longer one."
+    )
 ALLOWED_HOSTS = env_list("PREFLOOP_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env_list("PREFLOOP_TRUSTED_ORIGINS")
 

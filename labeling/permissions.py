@@ -48,6 +48,7 @@ ALLOWED: Final[dict[str, frozenset[Role]]] = {
     "model.view": _READING,
     "model.sample": _OWNING,
     "model.register": _ADMIN_ONLY,
+    "endpoint.manage": _ADMIN_ONLY,
     "account.manage": _ADMIN_ONLY,
     "account.erase": _ADMIN_ONLY,
 }

@@ -221,7 +221,9 @@ class RegisterForm(forms.Form):
     """A model that lies in a folder of the server."""
 
     name = forms.CharField(label=_("Name"), max_length=120)
-    kind = forms.ChoiceField(label=_("Kind"), choices=ModelVersion.Kind.choices)
+    kind = forms.ChoiceField(
+        label=_("Kind"), choices=[(kind.value, kind.label) for kind in ModelVersion.REGISTRABLE]
+    )
     folder = forms.CharField(
         label=_("Folder"),
         max_length=500,

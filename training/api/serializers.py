@@ -361,7 +361,7 @@ class ModelInput(InputSerializer):
     """A model that lies in a folder of the server; only a site admin may register it."""
 
     name = serializers.CharField(max_length=120)
-    kind = serializers.ChoiceField(choices=ModelVersion.Kind.choices)
+    kind = serializers.ChoiceField(choices=[kind.value for kind in ModelVersion.REGISTRABLE])
     folder = serializers.CharField(max_length=500)
     note = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)
 

@@ -88,7 +88,7 @@ def register_result(
     A run that was stopped leaves a partial model: it can be sampled and trained on like any other,
     and when the run goes on to its end, the finished model is the next version beside it.
     """
-    return _add_version(
+    return add_version(
         actor=run.created_by,
         project=run.project,
         name=run.name,
@@ -102,7 +102,8 @@ def register_result(
     )
 
 
-def _add_version(*, actor: User | None, project: Project, name: str, **fields: Any) -> ModelVersion:
+def add_version(*, actor: User | None, project: Project, name: str, **fields: Any) -> ModelVersion:
+    """Register the next version under a name, in the caller's transaction."""
     # Two versions of a name that are made at once must not get the same number.
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     rows = ModelVersion.objects.filter(project=project, name=name)
@@ -128,16 +129,16 @@ def register_model(
     errors: dict[str, list[str]] = {}
     if not name.strip() or len(name.strip()) > 120:
         errors["name"] = [_("Give it a name of at most 120 characters.")]
-    if kind not in ModelVersion.Kind.values:
+    if kind not in ModelVersion.REGISTRABLE:
         errors["kind"] = [
-            _("Use one of {known}.").format(known=", ".join(ModelVersion.Kind.values))
+            _("Use one of {known}.").format(known=", ".join(ModelVersion.REGISTRABLE))
         ]
     problem = _folder_problem(folder)
     if problem:
         errors["folder"] = [problem]
     if errors:
         raise InvalidInput(_("The model can't be registered."), errors=errors)
-    return _add_version(
+    return add_version(
         actor=actor,
         project=project,
         name=name.strip(),

@@ -21,7 +21,9 @@ class Command(BaseCommand):
         parser.add_argument("project")
         parser.add_argument("name")
         parser.add_argument("folder", type=Path)
-        parser.add_argument("--kind", choices=ModelVersion.Kind.values, default="policy")
+        parser.add_argument(
+            "--kind", choices=[kind.value for kind in ModelVersion.REGISTRABLE], default="policy"
+        )
         parser.add_argument("--note", default="")
 
     def handle(self, *args: Any, **options: Any) -> None:
