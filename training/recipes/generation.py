@@ -6,7 +6,7 @@ again; in another batch it is the same but for rounding.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from training.configs import SampleConfig
 from training.recipes.data import Encoder, Ids, Messages
 from training.recipes.loading import device_of, load_policy, load_tokenizer, need_template
+
+Choice = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Tokens with their log-probabilities as drawn and under the plain model, each of shape (rows,)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,16 +54,38 @@ class Sampler:
         limit = int(getattr(model.config, "max_position_embeddings", config.max_length))
         self.max_prompt = min(config.max_length, limit) - config.max_new_tokens
 
-    @torch.no_grad()
     def draw(self, prompts: Sequence[Ids], seeds: Sequence[int]) -> list[Drawn]:
         """One reply per prompt and seed."""
-        device, steps = self._model.device, self._config.max_new_tokens
-        ids, mask = pad_left(prompts, int(self._tokenizer.pad_token_id))
-        ids, mask = ids.to(device), mask.to(device)
+        steps, device = self._config.max_new_tokens, self._model.device
         luck = torch.stack([stream(seed, steps) for seed in seeds]).to(device)
         alive = torch.ones(len(prompts), dtype=torch.bool, device=device)
-        cache, taken, drawn, plain = None, [], [], []
-        for step in range(steps):
+        taken, drawn, plain = [], [], []
+        for token, logprob, model_logprob in self._walk(prompts, luck):
+            taken.append(torch.where(alive, token, -1))
+            drawn.append(logprob * alive)
+            plain.append(model_logprob * alive)
+            alive = alive & ~torch.isin(token, self._ends)
+            if not alive.any():
+                break
+        sums = (torch.stack(drawn).sum(0).tolist(), torch.stack(plain).sum(0).tolist())
+        rows = torch.stack(taken, dim=1).tolist()
+        return list(map(self._drawn, rows, *sums, seeds))
+
+    def tokens(self, prompt: Ids, seed: int) -> Iterator[int]:
+        """The ids of one reply as they are drawn, its end mark too: what `draw` takes."""
+        luck = stream(seed, self._config.max_new_tokens)[None].to(self._model.device)
+        for token, _logprob, _model_logprob in self._walk([prompt], luck):
+            yield int(token)
+            if self.ends(int(token)):
+                return
+
+    @torch.no_grad()
+    def _walk(self, prompts: Sequence[Ids], luck: torch.Tensor) -> Iterator[Choice]:
+        """What is taken for each prompt at each step; `luck` has the shape (prompts, steps)."""
+        ids, mask = pad_left(prompts, int(self._tokenizer.pad_token_id))
+        ids, mask = ids.to(self._model.device), mask.to(self._model.device)
+        cache = None
+        for column in luck.unbind(dim=1):
             positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
             out = self._model(
                 input_ids=ids,
@@ -71,28 +96,25 @@ class Sampler:
                 logits_to_keep=1,
             )
             cache = out.past_key_values
-            token, logprob, model_logprob = choose(
-                out.logits[:, -1].float(), luck[:, step], self._config
-            )
-            taken.append(torch.where(alive, token, -1))
-            drawn.append(logprob * alive)
-            plain.append(model_logprob * alive)
-            alive = alive & ~torch.isin(token, self._ends)
-            if not alive.any():
-                break
-            ids = token[:, None]
+            chosen = choose(out.logits[:, -1].float(), column, self._config)
+            yield chosen
+            ids = chosen[0][:, None]
             mask = torch.cat([mask, torch.ones_like(ids)], dim=1)
-        sums = (torch.stack(drawn).sum(0).tolist(), torch.stack(plain).sum(0).tolist())
-        rows = torch.stack(taken, dim=1).tolist()
-        return list(map(self._drawn, rows, *sums, seeds))
+
+    def ends(self, token: int) -> bool:
+        """Whether a token ends a reply."""
+        return token in self._ends.tolist()
+
+    def text(self, ids: Ids) -> str:
+        """What the ids of a reply say, marks left out."""
+        text = str(self._tokenizer.decode(ids, skip_special_tokens=True))
+        return text.replace("\x00", "\ufffd")  # no database takes a NUL in a text
 
     def _drawn(self, row: Ids, logprob: float, model_logprob: float, seed: int) -> Drawn:
         ids = [token for token in row if token >= 0]
-        stopped = ids[-1] in self._ends.tolist()
-        text = str(self._tokenizer.decode(ids, skip_special_tokens=True))
         return Drawn(
-            text=text.replace("\x00", "\ufffd"),  # no database takes a NUL in a text
-            finish_reason="stop" if stopped else "length",
+            text=self.text(ids),
+            finish_reason="stop" if self.ends(ids[-1]) else "length",
             tokens=len(ids),
             logprob=logprob,
             model_logprob=model_logprob,
@@ -100,9 +122,7 @@ class Sampler:
         )
 
 
-def choose(
-    logits: torch.Tensor, luck: torch.Tensor, config: SampleConfig
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def choose(logits: torch.Tensor, luck: torch.Tensor, config: SampleConfig) -> Choice:
     """One token per row of logits (rows, vocabulary), by inverting the cumulative distribution.
 
     `luck` holds a number in [0, 1) per row. Returns the tokens, their log-probability under the
