@@ -113,16 +113,27 @@ def fine_tuned(round: Round, model: ModelVersion) -> ModelVersion:
     """
     if loop_of(round).config.sft == "none":
         return model
+    return fine_tuned_by_rounds(round.project, model, until=round.number) or model
+
+
+def fine_tuned_by_rounds(
+    project: Project, model: ModelVersion, *, until: int | None = None
+) -> ModelVersion | None:
+    """Return the newest model that SFT in the project's rounds made of a policy, if any did.
+
+    With `until` only rounds up to that number count.
+    """
     made = RoundStep.objects.filter(
-        round__project=round.project_id,
-        round__number__lte=round.number,
+        round__project=project,
         kind=Kind.SFT,
         is_superseded=False,
         run__base_model=model,
         run__state=TrainingRun.State.SUCCEEDED,
     )
+    if until is not None:
+        made = made.filter(round__number__lte=until)
     step = made.select_related("run").order_by("-pk").first()
-    return (step.run.model_version if step and step.run else None) or model
+    return step.run.model_version if step and step.run else None
 
 
 def wants_fine_tuning(round: Round) -> bool:

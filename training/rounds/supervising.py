@@ -22,6 +22,7 @@ from training.rounds.models import Round, RoundStep
 from training.rounds.selectors import (
     begins_from,
     current_policy,
+    fine_tuned_by_rounds,
     first_policy,
     has_learned_to_reply,
     loop_of,
@@ -56,7 +57,9 @@ def nothing_to_learn_from(project: Project, loop: Loop) -> str:
     texts = rows.filter(state=PromptState.ACTIVE, prompt__state=PromptState.ACTIVE)
     start = first_policy(project) if loop.config.start == "base" else current_policy(project)
     start = start or current_policy(project)
-    new = start is not None and not has_learned_to_reply(start)
+    new = start is not None and not (
+        has_learned_to_reply(start) or fine_tuned_by_rounds(project, start)
+    )
     fine_tunes = loop.config.sft == "each" or (loop.config.sft == "once" and new)
     if fine_tunes and not _of_kind(loop.config.sft_from, texts).exists():
         return gettext(

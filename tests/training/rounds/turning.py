@@ -29,6 +29,19 @@ if head["recipe"] == "sample":
                 file.write(json.dumps({"prompt_id": prompt, "candidate": n, "seed": n,
                     "text": text, "finish_reason": "stop"}) + "\\\\n")
     end("succeeded", 6)
+if head["recipe"] == "revise":
+    rows = [json.loads(line) for line in (folder / rundir.DATA).read_text().splitlines()]
+    key = rows[0]["principle"]["key"]
+    def text(words):
+        return {"text": words, "finish_reason": "stop", "tokens": 3, "logprob": -1.0, "seed": 1}
+    with (folder / rundir.REVISIONS).open("w") as file:
+        for row in rows:
+            if "prompt" in row:
+                chain = {"principle": key, "critique": text("harsh"),
+                    "revision": text(f"gentler {head['seed']}")}
+                file.write(json.dumps({"prompt_id": row["prompt_id"], "reply": text("rude"),
+                    "rounds": [chain], "dropped": None}) + "\\\\n")
+    end("succeeded", 6)
 if head["recipe"] == "evaluate":
     even = {"value": 0.5, "low": 0.4, "high": 0.6}
     won = {"value": WON, "low": WON - 0.1, "high": WON + 0.1}
