@@ -1,0 +1,185 @@
+"""Lineage's pages and addresses, asked as each of seven, and what they show."""
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.urls import reverse
+
+from labeling.models import Snapshot, User
+from tests.factories import ACTORS, make_admin, owner_of, seven_actors
+from tests.training.factories import make_model, make_run
+from tests.training.lineage.world import World, made_by, make_world
+from training.services.models import share_model
+
+pytestmark = pytest.mark.django_db
+READS = (302, 404, 403, 200, 200, 200, 200)
+READERS = (401, 404, 403, 200, 200, 200, 200)
+
+
+@pytest.fixture
+def world() -> World:
+    cache.clear()
+    return make_world()
+
+
+def client_of(user: User | None) -> Client:
+    client = Client()
+    if user is not None:
+        client.force_login(user)
+    return client
+
+
+def pages(world: World) -> dict[str, str]:
+    slug, model = world.project.slug, world.dpo.pk
+    return {
+        "model_lineage": reverse("training:model_lineage", args=[slug, model]),
+        "model_judgements": reverse("training:model_judgements", args=[slug, model]),
+        "judgement_lineage": reverse("training:judgement_lineage", args=[slug, world.early.uid]),
+    }
+
+
+@pytest.mark.parametrize("name", ["model_lineage", "model_judgements", "judgement_lineage"])
+def test_pages_and_addresses_answer_each_of_the_seven(name, world, client_for):
+    page = pages(world)[name]
+    address = reverse(f"training_api:{name}", args=page_args(world, name))
+    actors = seven_actors(world.project)
+    found = [client_of(user).get(page).status_code for user in actors.values()]
+    assert dict(zip(ACTORS, found, strict=True)) == dict(zip(ACTORS, READS, strict=True))
+    told = [client_for(user).get(address).status_code for user in actors.values()]
+    assert dict(zip(ACTORS, told, strict=True)) == dict(zip(ACTORS, READERS, strict=True))
+    assert client_of(owner_of(world.project)).post(page).status_code == 405
+
+
+def page_args(world: World, name: str) -> list[object]:
+    of = world.early.uid if name == "judgement_lineage" else world.dpo.pk
+    return [world.project.slug, of]
+
+
+def test_the_family_is_drawn_with_links_and_told_as_a_list(world):
+    shown = client_of(owner_of(world.project)).get(pages(world)["model_lineage"]).text
+    assert shown.count('<g class="box') == 8 - 1
+    assert shown.count('<path class="way ') == 8 + 5  # the family's lines, and the legend's
+    assert 'aria-hidden="true"' in shown
+    ppo = reverse("training:model_lineage", args=[world.project.slug, world.ppo.pk])
+    run = reverse("training:run_detail", args=[world.project.slug, world.sampling.uid])
+    first = reverse("labeling:snapshot_detail", args=[world.project.slug, world.first.number])
+    for url in (ppo, run, first):
+        assert f'<a href="{url}" tabindex="-1">' in shown
+        assert f'<a href="{url}">' in shown
+    assert 'of=direct">5</a>' in shown
+
+
+def test_the_judgements_of_a_model_come_in_pages(world, monkeypatch):
+    from training.lineage import views
+
+    monkeypatch.setattr(views, "PER_PAGE", 2)
+    client = client_of(owner_of(world.project))
+    url = pages(world)["model_judgements"]
+    shown = client.get(url, {"page": "3"}).text
+    assert "Page 3 of 3" in shown
+    assert shown.count('class="hash"') == 1
+    assert "Snapshot 3" in shown
+    assert "There are no such judgements." in client.get(url, {"of": "inherited"}).text
+    assert client.get(url, {"of": "bogus"}).status_code == 404
+
+
+def test_the_page_of_a_judgement_says_how_each_model_came_to_it(world):
+    client = client_of(owner_of(world.project))
+    shown = client.get(pages(world)["judgement_lineage"]).text
+    assert "was scored by policy v1" not in shown
+    assert f"was scored by {world.reward}" in shown
+    assert "Built on a model that learned from it" in shown
+    prompt = reverse(
+        "labeling:prompt_detail", args=[world.project.slug, world.early.comparison.prompt_id]
+    )
+    assert pages(world)["judgement_lineage"] in client.get(prompt).text
+    nobody = reverse(
+        "training:judgement_lineage",
+        args=[world.project.slug, "00000000-0000-0000-0000-000000000000"],
+    )
+    assert client.get(nobody).status_code == 404
+
+
+def test_a_shared_models_family_is_named_but_not_linked(world):
+    other = make_world()
+    share_model(actor=make_admin(), model=world.ppo, project=other.project)
+    child = made_by(make_run(other.project, recipe="dpo", base_model=world.ppo))
+    url = reverse("training:model_lineage", args=[other.project.slug, child.pk])
+    shown = client_of(owner_of(other.project)).get(url).text
+    assert world.project.name in shown
+    assert f"/{world.project.slug}/" not in shown
+
+
+def test_the_api_tells_the_family_as_a_graph(world, client_for):
+    client = client_for(owner_of(world.project))
+    slug = world.project.slug
+    told = client.get(f"/api/v1/projects/{slug}/models/{world.dpo.pk}/lineage/").json()
+    assert told["key"] == f"model-{world.dpo.pk}"
+    assert len(told["nodes"]) == 7
+    assert {
+        "made": f"model-{world.ppo.pk}",
+        "of": f"model-{world.reward.pk}",
+        "kind": "scored",
+    } in told["edges"]
+    assert [(row["relation"], row["judgements"]) for row in told["judgements"]] == [
+        ("direct", 5),
+        ("inherited", 0),
+        ("distant", 0),
+    ]
+    listed = client.get(f"/api/v1/projects/{slug}/models/{world.ppo.pk}/judgements/?of=inherited")
+    rows = listed.json()
+    assert rows["count"] == 3
+    assert rows["results"][0]["held"] == [
+        {"snapshot": 1, "sha256": world.first.sha256, "split": "train"}
+    ]
+
+
+def test_the_api_tells_which_models_have_seen_a_judgement(world, client_for):
+    client = client_for(owner_of(world.project))
+    address = f"/api/v1/projects/{world.project.slug}/judgements/{world.early.uid}/lineage/"
+    told = client.get(address).json()
+    assert [(row["model"]["name"], row["relation"]) for row in told["models"]] == [
+        ("dpo", "direct"),
+        (world.reward.name, "direct"),
+        ("ppo", "inherited"),
+    ]
+    assert told["models"][2]["by"] == [
+        {"made": "ppo v1", "of": str(world.reward), "kind": "scored"}
+    ]
+    assert [place["snapshot"] for place in told["held"]] == [3, 2, 1]
+
+
+def test_pages_cost_the_same_however_large_the_family(world, django_assert_max_num_queries):
+    client = client_of(owner_of(world.project))
+    for url in pages(world).values():
+        client.get(url)
+    for _ in range(3):
+        made_by(make_run(world.project, snapshot=world.second, base_model=world.dpo))
+    for name, url in pages(world).items():
+        with django_assert_max_num_queries(QUERIES[name]):
+            client.get(url)
+
+
+QUERIES = {"model_lineage": 13, "model_judgements": 11, "judgement_lineage": 11}
+
+
+def test_erasing_a_person_names_the_snapshots_and_models_that_hold_their_work(world):
+    person = owner_of(world.project)
+    make_model(world.project, name="untouched")
+    client = client_of(make_admin())
+    url = reverse("labeling:account_erase", args=[person.pk])
+    shown = client.get(url).text
+    learned, built = shown.split("Built on what learned from it")
+    assert f">{world.reward}</a>" in learned
+    assert f">{world.dpo}</a>" in learned
+    assert f">{world.ppo}</a>" in built
+    assert "untouched" not in shown
+    assert "Snapshot 3" in shown
+    assert "5 labels" in shown
+    wrong = client.post(url, {"username": "somebody"})
+    assert wrong.status_code == 422
+    assert "That is not this account&#x27;s name." in wrong.text
+    done = client.post(url, {"username": person.username})
+    assert done["Location"] == reverse("labeling:account_list")
+    assert not User.objects.filter(pk=person.pk).exists()
+    assert Snapshot.objects.filter(project=world.project).count() == 3
