@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from training.contests import views as contests
 from training.lineage import views as lineage
 from training.rounds import views as rounds
 from training.views import compare, evaluations, models, runs
@@ -31,6 +32,10 @@ urlpatterns = [
     path(f"{_ROUND}cancel/", rounds.round_cancel, name="round_cancel"),
     path(f"{_ROUND}redo/", rounds.round_redo, name="round_redo"),
     path(f"{_ROUND}decide/", rounds.round_decide, name="round_decide"),
+    path(f"{_PROJECT}contests/", contests.contest_list, name="contest_list"),
+    path(f"{_PROJECT}contests/open/", contests.contest_open, name="contest_open"),
+    path(f"{_PROJECT}contests/<int:number>/", contests.contest_detail, name="contest_detail"),
+    path(f"{_PROJECT}contests/<int:number>/end/", contests.contest_end, name="contest_end"),
     path(f"{_PROJECT}evaluations/new/", evaluations.evaluation_new, name="evaluation_new"),
     path(f"{_PROJECT}models/", models.model_list, name="model_list"),
     path(f"{_PROJECT}models/new/", models.model_new, name="model_new"),

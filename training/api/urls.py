@@ -3,6 +3,7 @@
 from django.urls import path
 
 from training.api import compare, evaluations, models, plans, runs
+from training.contests import api as contests
 from training.lineage import api as lineage
 from training.rounds import api as rounds
 
@@ -12,6 +13,7 @@ _RUN = "projects/<slug:slug>/runs/<uuid:uid>/"
 _ROUND = "projects/<slug:slug>/rounds/<int:number>/"
 _SAMPLING = "projects/<slug:slug>/sampling-runs/"
 _EVALUATIONS = "projects/<slug:slug>/evaluations/"
+_CONTESTS = "projects/<slug:slug>/contests/"
 _MODELS = "projects/<slug:slug>/models/"
 
 urlpatterns = [
@@ -28,6 +30,9 @@ urlpatterns = [
     path(f"{_SAMPLING}<uuid:uid>/", runs.SamplingView.as_view(), name="sampling_run"),
     path(_EVALUATIONS, evaluations.EvaluationListView.as_view(), name="evaluations"),
     path(f"{_EVALUATIONS}<uuid:uid>/", evaluations.EvaluationView.as_view(), name="evaluation"),
+    path(_CONTESTS, contests.ContestListView.as_view(), name="contests"),
+    path(f"{_CONTESTS}<int:number>/", contests.ContestView.as_view(), name="contest"),
+    path(f"{_CONTESTS}<int:number>/end/", contests.ContestEndView.as_view(), name="contest_end"),
     path("projects/<slug:slug>/loop/", rounds.LoopView.as_view(), name="loop"),
     path("projects/<slug:slug>/rounds/", rounds.RoundListView.as_view(), name="rounds"),
     path(_ROUND, rounds.RoundView.as_view(), name="round"),
