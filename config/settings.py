@@ -170,6 +170,8 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "training.tasks.train": {"queue": "gpu"},
     "training.tasks.measure_machine": {"queue": "gpu"},
+    # On the machine of the web server, which reaches served models by loopback.
+    "training.playground.tasks.serve_model": {"queue": "serve"},
 }
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -188,6 +190,10 @@ if "training" in INSTALLED_APPS:
         "task": "training.tasks.settle_contests",
         "schedule": 5.0,
     }
+    CELERY_BEAT_SCHEDULE["ring-served"] = {
+        "task": "training.playground.tasks.ring_due",
+        "schedule": 5.0,
+    }
     CELERY_BEAT_SCHEDULE["tidy-runs"] = {"task": "training.tasks.tidy", "schedule": 300.0}
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 
@@ -195,6 +201,18 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 RUN_HEARTBEAT_S = env_int("PREFLOOP_RUN_HEARTBEAT_S", 5, minimum=1)
 RUN_LOST_AFTER_S = env_int("PREFLOOP_RUN_LOST_AFTER_S", 60, minimum=2)
 RUN_STOP_GRACE_S = env_int("PREFLOOP_RUN_STOP_GRACE_S", 120, minimum=1)
+
+# --- models that people talk to ------------------------------------------------------------------
+SERVE_MODELS = env_int("PREFLOOP_SERVE_MODELS", 2)  # at a time, on this machine
+SERVE_LEASE_S = env_int("PREFLOOP_SERVE_LEASE_S", 600, minimum=1)
+SERVE_LOAD_S = env_int("PREFLOOP_SERVE_LOAD_S", 300, minimum=1)
+SERVE_HEARTBEAT_S = env_int("PREFLOOP_SERVE_HEARTBEAT_S", 2, minimum=1)
+SERVE_LOST_AFTER_S = env_int("PREFLOOP_SERVE_LOST_AFTER_S", 20, minimum=2)
+SERVE_THREADS = env_int("PREFLOOP_SERVE_THREADS", 4, minimum=1)
+SERVE_DEVICE = env_str("PREFLOOP_SERVE_DEVICE", "auto")  # or cpu, beside a GPU that is to train
+SERVE_LOG_DIR = VAR_DIR / "log"
+# Each holds a thread of the web process in which it is, which has four.
+PLAYGROUND_STREAMS = env_int("PREFLOOP_PLAYGROUND_STREAMS", 2, minimum=1)
 
 # --- API -----------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

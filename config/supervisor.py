@@ -110,9 +110,10 @@ class Supervisor:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         # The recipes that this worker starts inherit its environment.
         gpu_threads = _threads(cores or 1)
+        short = _worker_command("default,serve", 2)
         return [
             self._program("web", web_command(self.bind), signal.SIGTERM, _threads(1)),
-            self._program("worker", _worker_command("default", 2), signal.SIGKILL, _threads(1)),
+            self._program("worker", short, signal.SIGKILL, _threads(1)),
             self._program("gpu-worker", _worker_command("gpu", 1), signal.SIGKILL, gpu_threads),
             self._program("beat", self._beat_command(), signal.SIGTERM, _threads(1)),
         ]
@@ -202,10 +203,11 @@ def _celery() -> list[str]:
     return [sys.executable, "-m", "celery", "--app", "config.celery"]
 
 
-def _worker_command(queue: str, concurrency: int) -> list[str]:
+def _worker_command(queues: str, concurrency: int) -> list[str]:
+    name = queues.partition(",")[0]
     return [
-        *(*_celery(), "worker", "--queues", queue, "--concurrency", str(concurrency)),
-        *("--hostname", f"{queue}@%h", "--loglevel=INFO"),
+        *(*_celery(), "worker", "--queues", queues, "--concurrency", str(concurrency)),
+        *("--hostname", f"{name}@%h", "--loglevel=INFO"),
         # Workers need not know of each other: every claim is made in the database.
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]

@@ -45,6 +45,8 @@ ALLOWED: Final[dict[str, frozenset[Role]]] = {
     "loop.configure": _MANAGING,
     "round.view": _READING,
     "round.run": _OWNING,
+    # Annotators only where the project opens it to them, see training/playground/views.py.
+    "playground.use": _ANNOTATING,
     "model.view": _READING,
     "model.sample": _OWNING,
     "model.register": _ADMIN_ONLY,

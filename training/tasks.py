@@ -15,6 +15,7 @@ from training.contests.selectors import open_contests
 from training.contests.services import settle_contest
 from training.exceptions import AttemptLost
 from training.measuring import measure
+from training.playground import tasks as playground_tasks  # noqa: F401 - found by this module
 from training.rounds.selectors import made_for_a_round, open_rounds
 from training.rounds.services import turn_round
 from training.services import attempts

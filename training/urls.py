@@ -4,6 +4,7 @@ from django.urls import path
 
 from training.contests import views as contests
 from training.lineage import views as lineage
+from training.playground import views as playground
 from training.rounds import views as rounds
 from training.views import compare, evaluations, models, runs
 
@@ -37,6 +38,27 @@ urlpatterns = [
     path(f"{_PROJECT}contests/<int:number>/", contests.contest_detail, name="contest_detail"),
     path(f"{_PROJECT}contests/<int:number>/end/", contests.contest_end, name="contest_end"),
     path(f"{_PROJECT}evaluations/new/", evaluations.evaluation_new, name="evaluation_new"),
+    path(f"{_PROJECT}playground/", playground.playground, name="playground"),
+    path(f"{_PROJECT}playground/reply/", playground.playground_reply, name="playground_reply"),
+    path(f"{_PROJECT}playground/offer/", playground.playground_offer, name="playground_offer"),
+    path(
+        f"{_PROJECT}playground/prompts/", playground.playground_prompts, name="playground_prompts"
+    ),
+    path(
+        f"{_PROJECT}playground/prompts/withdraw/",
+        playground.playground_withdraw_all,
+        name="playground_withdraw_all",
+    ),
+    path(
+        f"{_PROJECT}playground/prompts/<int:pk>/withdraw/",
+        playground.playground_withdraw,
+        name="playground_withdraw",
+    ),
+    path(
+        f"{_PROJECT}playground/prompts/<int:pk>/decide/",
+        playground.playground_decide,
+        name="playground_decide",
+    ),
     path(f"{_PROJECT}models/", models.model_list, name="model_list"),
     path(f"{_PROJECT}models/new/", models.model_new, name="model_new"),
     path(f"{_PROJECT}models/<int:pk>/", models.model_detail, name="model_detail"),

@@ -41,6 +41,7 @@ SETTINGS = (
     "test_share",
     "gold_share",
     "shows_agreement",
+    "opens_playground",
 )
 MAX_FLAGS, MAX_FLAG_LABEL = 20, 120
 FLAG_KEY: Final = re.compile(r"[a-z0-9_]{1,60}")

@@ -31,6 +31,7 @@ _LINKS = (
     (_("Rounds"), "training:round_list", "round.view"),
     (_("Runs"), "training:run_list", "run.view"),
     (_("Models"), "training:model_list", "model.view"),
+    (_("Playground"), "training:playground", "playground.use"),
     (_("Guidelines"), "labeling:guideline_list", "project.view"),
     (_("Members"), "labeling:member_list", "member.manage"),
     (_("Settings"), "labeling:project_settings", "project.configure"),
@@ -65,6 +66,8 @@ def project_nav(context: template.Context, project: Project) -> dict[str, Any]:
     for label, name, deed in _LINKS:
         if name == "labeling:write" and not project.demonstrations_per_prompt:
             continue
+        if name == "training:playground" and not project.opens_playground:
+            deed = "project.configure"  # closed to annotators
         try:
             url = reverse(name, args=[project.slug])
         except NoReverseMatch:
