@@ -1,7 +1,8 @@
 """What a person does on the pages, one function a deed. Every wait is for something seen."""
 
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
@@ -92,6 +93,14 @@ def wait_for_success(page: Page) -> None:
         re.compile("succeeded|failed|stopped|cancelled"), timeout=RUN_LIMIT_MS
     )
     expect(badge).to_have_text("succeeded")
+
+
+def wait_until(happened: Callable[[], object]) -> None:
+    """Wait for what no page shows."""
+    give_up = time.monotonic() + RUN_LIMIT_MS / 1000
+    while not happened():
+        assert time.monotonic() < give_up, "it did not happen in time"
+        time.sleep(0.2)
 
 
 def candidates(page: Page) -> Locator:
