@@ -13,6 +13,7 @@ from labeling.exceptions import PrefloopError
 from labeling.models import Annotator, Export, Project, Role, Snapshot, User
 from labeling.models.accounts import validate_time_zone
 from labeling.services.projects import SETTINGS, Flag
+from labeling.services.snapshots import MAX_WEIGHT
 
 
 def refuse(form: forms.Form, error: PrefloopError) -> None:
@@ -143,7 +144,15 @@ class FreezeForm(forms.Form):
         required=False,
         choices=Annotator.Kind.choices,
         widget=forms.CheckboxSelectMultiple,
-        help_text=_("Labels by these alone. None chosen: by anybody."),
+        help_text=_("Labels by these alone. None chosen: by anybody but AI judges."),
+    )
+    ai_weight = forms.FloatField(
+        label=_("Weight of AI judges"),
+        required=False,
+        initial=1,
+        min_value=0.01,
+        max_value=MAX_WEIGHT,
+        help_text=_("How much an AI judge's ranking counts beside a person's, which counts 1."),
     )
     include_gold = forms.BooleanField(
         label=_("With gold items"),
@@ -158,6 +167,12 @@ class FreezeForm(forms.Form):
             self.fields["tags"].choices = [(name, name) for name in tags]  # type: ignore[attr-defined]
         else:
             del self.fields["tags"]
+
+    def selection(self) -> dict[str, Any]:
+        """Return what to freeze, as the service takes it; only for a valid form."""
+        given = dict(self.cleaned_data)
+        weight = given.pop("ai_weight")
+        return {**given, "weights": {Annotator.Kind.AI.value: weight} if weight else {}}
 
 
 class ExportForm(forms.Form):

@@ -466,6 +466,11 @@ class FreezeInput(InputSerializer):
         child=serializers.ChoiceField(choices=Annotator.Kind.choices), default=list
     )
     include_gold = serializers.BooleanField(default=False)
+    weights = serializers.DictField(
+        child=serializers.FloatField(),
+        default=dict,
+        help_text="by kind of annotator, how much a judgement counts; 1 where nothing is said",
+    )
 
 
 class ExportInput(InputSerializer):

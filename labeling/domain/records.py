@@ -50,6 +50,8 @@ __all__ = [
     "to_row",
 ]
 
+SoftLabel = tuple[int, int, float]
+"""Two replies by their places, and how likely the first is the better one."""
 VERDICTS = ("ranked", "tie", "both_bad", "unrankable")
 ORDERED = {"ranked", "tie"}
 MIN_RANKED, MAX_RANKED = 2, 9
@@ -78,7 +80,10 @@ class Reply:
 
 @dataclass(frozen=True)
 class JudgementRecord:
-    """Who judged, when and how: what a full export says of a ranking beside the order."""
+    """Who judged, when and how: what a full export says of a ranking beside the order.
+
+    `soft` holds an AI judge's labels of pairs, where it gave any.
+    """
 
     judgement_id: str | None = None
     comparison_id: str | None = None
@@ -95,6 +100,7 @@ class JudgementRecord:
     active_ms: int | None = None
     guideline_version: int | None = None
     created_at: str | None = None
+    soft: tuple[SoftLabel, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -275,7 +281,24 @@ def _judgement(
         active_ms=number_of(value, "active_ms", MAX_NUMBER),
         guideline_version=number_of(value, "guideline_version", MAX_NUMBER),
         created_at=moment_of(value, "created_at"),
+        soft=tuple(_soft(value, len(replies))),
     )
+
+
+def _soft(value: dict[str, Any], count: int) -> list[SoftLabel]:
+    """Return the soft labels of a line; their places count the replies as they stand there."""
+    rows = list_of(value, "soft")
+    if rows and len(list_of(value, "ranked_responses")) != count:
+        raise RecordError("soft", _("needs replies that differ: a text stands twice."))
+    found = []
+    for row in rows:
+        whole = isinstance(row, list) and len(row) == 3 and set(map(type, row)) <= {int, float}
+        first, second, chance = row if whole else (0, 0, 0)
+        if not (first != second and {first, second} <= set(range(count)) and 0 <= chance <= 1):
+            reason = _("must hold [reply, other reply, probability that the first is better].")
+            raise RecordError("soft", reason)
+        found.append((int(first), int(second), float(chance)))
+    return found
 
 
 def _verdict(value: dict[str, Any], default: str, replies: tuple[Reply, ...]) -> str:
@@ -331,6 +354,8 @@ def to_row(record: Record) -> dict[str, Any]:
     row["ranked_responses" if ranked else "responses"] = [_reply_row(r) for r in record.replies]
     for name in JudgementRecord.__dataclass_fields__:
         found = getattr(judgement, name)
+        if name == "soft" and not found:  # lines that were hashed before there were any stay
+            continue
         row[name] = list(found) if isinstance(found, tuple) else found
     row["ratings"] = dict(judgement.ratings)
     return row

@@ -6,11 +6,12 @@ from typing import Any
 
 from labeling.domain.content import plain_messages
 from labeling.domain.rankings import ranks_from_tiers
-from labeling.domain.records import JudgementRecord, Record, Reply, Source, to_row
+from labeling.domain.records import JudgementRecord, Record, Reply, SoftLabel, Source, to_row
 from labeling.models import (
     Candidate,
     Demonstration,
     Judgement,
+    PreferencePair,
     Snapshot,
     SnapshotItem,
 )
@@ -99,22 +100,37 @@ def _judgement_record(judgement: Judgement) -> JudgementRecord:
         active_ms=judgement.active_ms,
         guideline_version=told.get("guideline_version", version),
         created_at=judgement.created_at.isoformat(),
+        soft=tuple(soft_labels(judgement)),
     )
+
+
+def soft_labels(judgement: Judgement) -> list[SoftLabel]:
+    """Return what an AI judge said of pairs: two slots, and how likely the first is the better."""
+    told = judgement.provenance.get("pairs") or []
+    return [(pair["first"], pair["second"], pair["soft"]) for pair in told]
+
+
+def _weight(snapshot: Snapshot, judgement: Judgement) -> float:
+    """Return how often a judgement counts: as the snapshot weighs its kind of annotator."""
+    return float(snapshot.selection.get("weights", {}).get(judgement.annotator.kind, 1.0))
 
 
 def kway_rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     """Yield one full K-way row for each judgement: the import format and more."""
+    weighed = bool(snapshot.selection.get("weights"))
     for split, judgement in _judgements(snapshot):
-        yield {**to_row(record_of(judgement)), "split": split}
+        weight = {"weight": _weight(snapshot, judgement)} if weighed else {}
+        yield {**to_row(record_of(judgement)), **weight, "split": split}
 
 
 def preference_rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     """Yield one row a pair, as recipes read them; ties are kept and say so, margin 0."""
     for split, judgement in _judgements(snapshot):
-        yield from _pair_rows(split, judgement)
+        yield from _pair_rows(split, judgement, _weight(snapshot, judgement))
 
 
-def _pair_rows(split: str, judgement: Judgement) -> Iterator[dict[str, Any]]:
+def _pair_rows(split: str, judgement: Judgement, weight: float) -> Iterator[dict[str, Any]]:
+    targets = _targets(judgement)
     texts = {candidate.pk: plain_messages(candidate.messages) for candidate in _judged(judgement)}
     prompt = judgement.comparison.prompt
     for pair in sorted(judgement.pairs.all(), key=lambda p: p.pk):
@@ -125,12 +141,26 @@ def _pair_rows(split: str, judgement: Judgement) -> Iterator[dict[str, Any]]:
             "rejected": texts[pair.rejected_id],
             "margin": float(pair.rank_gap),
             "tie": pair.is_tie,
-            "weight": 1.0,
+            "weight": weight,
+            **_target(targets, pair),
             "comparison": str(judgement.comparison.uid),
             "judgement": str(judgement.uid),
             "annotator": judgement.annotator.pseudonym,
             "split": split,
         }
+
+
+def _targets(judgement: Judgement) -> dict[tuple[int, int], float]:
+    """Return soft labels by two candidates: how likely the first is better than the second."""
+    soft = soft_labels(judgement)
+    candidates = {slot.slot: slot.candidate_id for slot in judgement.comparison.slots.all()}
+    found = {(candidates[one], candidates[other]): p for one, other, p in soft}
+    return found | {(candidates[other], candidates[one]): 1 - p for one, other, p in soft}
+
+
+def _target(targets: dict[tuple[int, int], float], pair: PreferencePair) -> dict[str, float]:
+    found = targets.get((pair.chosen_id, pair.rejected_id))
+    return {} if found is None else {"target": found}
 
 
 def _judged(judgement: Judgement) -> list[Candidate]:
@@ -148,13 +178,15 @@ def ranking_rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     """
     for split, judgement in _judgements(snapshot):
         prompt = judgement.comparison.prompt
+        soft = [list(label) for label in soft_labels(judgement)]
         yield {
             "prompt_id": prompt.content_hash,
             "prompt": plain_messages(prompt.messages),
             "replies": [plain_messages(candidate.messages) for candidate in _judged(judgement)],
             "tiers": judgement.tiers,
             "strength": judgement.strength,
-            "weight": 1.0,
+            "weight": _weight(snapshot, judgement),
+            **({"soft": soft} if soft else {}),
             "comparison": str(judgement.comparison.uid),
             "judgement": str(judgement.uid),
             "annotator": judgement.annotator.pseudonym,

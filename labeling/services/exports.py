@@ -155,7 +155,10 @@ def _write_parquet(path: Path, rows: Iterable[dict[str, Any]]) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.Table.from_pylist([_flat(row) for row in rows])
+    flat = [_flat(row) for row in rows]
+    # Not every row has every field, and the first one alone would say which columns there are.
+    names = list(dict.fromkeys(name for row in flat for name in row))
+    table = pa.Table.from_pylist([{name: row.get(name) for name in names} for row in flat])
     pq.write_table(table, path)
     return int(table.num_rows)
 

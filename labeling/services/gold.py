@@ -144,6 +144,6 @@ def _return_to_queue(comparison: Comparison) -> None:
     judged = Judgement.objects.filter(comparison=comparison, supersedes=None, surplus=False)
     comparison.judgement_count = judged.count()
     wanted = max(0, comparison.overlap - comparison.judgement_count)
-    comparison.open_slots = wanted
+    comparison.open_slots = 0 if comparison.for_ai else wanted  # an AI judge takes no slot
     comparison.state = Comparison.State.OPEN if wanted else Comparison.State.CLOSED
     comparison.save(update_fields=["judgement_count", "open_slots", "state"])

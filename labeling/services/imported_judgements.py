@@ -30,6 +30,7 @@ from labeling.services.projects import named_annotator
 from labeling.services.written_replies import keep_imported_replies
 
 BATCH = 1000
+_SOFT = ("first", "second", "soft")
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "prefloop:import")
 
 
@@ -238,6 +239,7 @@ def _provenance(said: JudgementRecord) -> dict[str, Any]:
         "annotator_kind": said.annotator_kind,
         "origin": said.origin,
         "guideline_version": said.guideline_version,
+        "pairs": [dict(zip(_SOFT, label, strict=True)) for label in said.soft] or None,
     }
     return {key: value for key, value in told.items() if value is not None}
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from django.db import transaction
@@ -33,6 +33,7 @@ from labeling.services import audit
 from labeling.signals import snapshot_frozen
 
 BATCH = 2000
+MAX_WEIGHT = 100
 _USABLE = (Judgement.Verdict.RANKED, Judgement.Verdict.TIE)
 
 
@@ -47,10 +48,14 @@ def freeze_snapshot(
     annotator_kinds: Collection[str] = (),
     include_gold: bool = False,
     since: datetime | None = None,
+    weights: Mapping[str, float] | None = None,
 ) -> Snapshot:
     """Freeze the project's labels of a kind, optionally only those of some tags or annotators.
 
-    With `since` only judgements made from then on are taken.
+    Where no kinds of annotators are named, AI judges' rankings are left out: they are taken where
+    they are asked for. `weights` says, by kind of annotator, how often a judgement counts when it
+    is learned from; 1 where it says nothing. With `since` only judgements made from then on are
+    taken.
 
     Judgements on gold items are left out unless they are asked for: the answers by which people
     are measured stay apart from what models learn. Judgements by which models are measured are
@@ -64,6 +69,7 @@ def freeze_snapshot(
         "annotator_kinds": sorted(annotator_kinds),
         "include_gold": include_gold,
         **({"since": since.isoformat()} if since else {}),
+        **({"weights": _checked_weights(weights)} if weights else {}),
     }
     snapshot = Snapshot.objects.create(
         project=project,
@@ -88,6 +94,18 @@ def freeze_snapshot(
     )
     snapshot_frozen.send(sender=Snapshot, snapshot=snapshot)
     return snapshot
+
+
+def _checked_weights(weights: Mapping[str, float]) -> dict[str, float]:
+    """Return the weights by kind; those of 1, which say nothing, left out. Raises InvalidInput."""
+    for kind, weight in weights.items():
+        if kind not in Annotator.Kind.values or not 0 < weight <= MAX_WEIGHT:
+            text = _("{kind}: give a kind of annotators a weight above 0, and at most {most}.")
+            raise InvalidInput(
+                _("The weights can't be taken."),
+                errors={"weights": [text.format(kind=kind, most=MAX_WEIGHT)]},
+            )
+    return {kind: float(weight) for kind, weight in sorted(weights.items()) if weight != 1}
 
 
 def _next_number(project: Project) -> int:
@@ -121,6 +139,9 @@ def _take_judgements(
     if annotator_kinds:
         rows = rows.filter(annotator__kind__in=list(annotator_kinds))
     rows = rows.distinct()
+    if not annotator_kinds:
+        by_ai = rows.filter(annotator__kind=Annotator.Kind.AI, superseded_by=None).count()
+        rows = rows.exclude(annotator__kind=Annotator.Kind.AI)
     current = rows.filter(superseded_by=None)
     active = current.filter(comparison__prompt__state=State.ACTIVE)
     apart = active.filter(comparison__for_evaluation=False)
@@ -134,6 +155,8 @@ def _take_judgements(
         gettext_noop("all bad: no order"): kept.filter(verdict=Judgement.Verdict.BOTH_BAD).count(),
         gettext_noop("can't be ranked"): kept.filter(verdict=Judgement.Verdict.UNRANKABLE).count(),
     }
+    if not annotator_kinds and by_ai:
+        snapshot.drops[gettext_noop("by an AI judge: not asked for")] = by_ai
     found = usable.order_by("id").values_list(
         "id", "comparison__prompt_id", "comparison__prompt__group__key", "annotator_id"
     )

@@ -42,7 +42,7 @@ def snapshot_list(request: HttpRequest, slug: str) -> HttpResponseBase:
     form = _freeze_form(project, request)
     if request.method == "POST" and form.is_valid():
         try:
-            snapshot = freeze_snapshot(actor=reader(request), project=project, **form.cleaned_data)
+            snapshot = freeze_snapshot(actor=reader(request), project=project, **form.selection())
         except PrefloopError as error:
             refuse(form, error)
         else:
