@@ -60,6 +60,8 @@ LABELS: Final = {
     "pairing": _("Pairing"),
     "precompute_ref_log_probs": _("Precompute ref log probs"),
     "candidates_per_prompt": _("Candidates per prompt"),
+    "redraws": _("Redraws"),
+    "backend": _("Drawn by"),
     "temperature": _("Temperature"),
     "top_p": _("Top p"),
     "top_k": _("Top k"),

@@ -122,7 +122,7 @@ class SFTConfig(JudgedConfig, GroupedConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class SampleConfig(Config):
-    """Replies of a policy to prompts; repeated texts are all kept."""
+    """Replies of a model to prompts."""
 
     candidates_per_prompt: int = option(
         4, "sampling", "Replies to each prompt.", within=(1, 10_000)
@@ -147,6 +147,20 @@ class SampleConfig(Config):
     )
     max_new_tokens: int = option(
         128, "sampling", "Longest reply, in tokens.", within=(1, 1_000_000)
+    )
+    redraws: int = option(
+        3,
+        "sampling",
+        "A reply with the same text as another one to its prompt is drawn again, at most so many "
+        "times.",
+        within=(0, 100),
+    )
+    backend: str = option(
+        "transformers",
+        "machine",
+        "What draws the replies of a model that lies here: the model itself with a cache, or vLLM "
+        "where it is installed. An outside model replies where it is.",
+        choices=("transformers", "vllm"),
     )
     batch_size: int = option(32, "machine", "Replies generated at a time.", within=(1, 65_536))
     checkpoint_steps: int = option(

@@ -34,6 +34,7 @@ COMPLETE = "COMPLETE"
 MODEL = "model"
 MEMBER = "member-"
 SAMPLES = "samples.jsonl"
+DRAWS = "draws.jsonl"
 ROLLOUTS = "rollouts.jsonl"
 EVALUATIONS = "evaluations.jsonl"
 JUDGEMENTS = "judgements.jsonl"
@@ -42,6 +43,9 @@ REVISIONS = "revisions.jsonl"
 RANKS = "ranks"
 RESULT = "result.json"
 CACHE = "cache"
+ENDPOINT = "endpoint.json"
+ENDPOINT_KEY = "PREFLOOP_ENDPOINT_KEY"
+"""The environment variable by which a recipe gets the key of its endpoint; it is in no file."""
 
 _CHECKPOINT_PREFIX = "checkpoint-"
 _LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers")
@@ -90,6 +94,14 @@ def write_text_atomic(path: Path, text: str) -> None:
         os.fsync(file.fileno())
     temporary.replace(path)
     sync_folder(path.parent)
+
+
+def write_lines_atomic(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Like `write_json_atomic`, for objects, one a line."""
+    write_text_atomic(
+        path,
+        "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows),
+    )
 
 
 def sync_folder(folder: Path) -> None:

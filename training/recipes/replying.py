@@ -8,10 +8,10 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from training import rundir
-from training.recipes.data import Dropped, Encoder, Ids, Messages, read_rows
+from training.recipes.data import Dropped, Ids, Messages, read_rows
 from training.recipes.running import Run
 
 
@@ -24,8 +24,16 @@ class Prompt:
     ids: Ids
 
 
+class PromptEncoder(Protocol):
+    """What makes ids of a prompt. Raises Dropped for one that can't be replied to."""
+
+    def prompt(self, messages: Messages) -> Ids:
+        """The ids of a prompt."""
+        ...
+
+
 def read_prompts(
-    run: Run, encoder: Encoder, rows: Iterable[Mapping[str, Any]] | None = None
+    run: Run, encoder: PromptEncoder, rows: Iterable[Mapping[str, Any]] | None = None
 ) -> tuple[list[Prompt], dict[str, Any]]:
     """Every prompt of the run, short ones first, and what result.json says of the rows.
 
@@ -62,11 +70,17 @@ class Lines:
         self._folder = run.folder
         self.path = run.folder / name
 
-    def go_on(self) -> int:
-        """Cut the file to what the newest checkpoint vouches for; returns its step, else 0."""
+    def go_on(self, *, by_line: bool = False) -> int:
+        """Cut the file to what the newest checkpoint vouches for; returns its step, else 0.
+
+        With `by_line` every whole line is kept, whether a checkpoint came after it or not.
+        """
         checkpoint = rundir.newest_checkpoint(self._folder)
-        size = checkpoint.state["bytes"] if checkpoint else 0
         self.path.touch()
+        if by_line:
+            size = self.path.read_bytes().rfind(b"\n") + 1
+        else:
+            size = checkpoint.state["bytes"] if checkpoint else 0
         os.truncate(self.path, size)
         return checkpoint.step if checkpoint else 0
 

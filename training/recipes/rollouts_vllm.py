@@ -24,6 +24,25 @@ MEMORY_SHARE = 0.3
 """Part of the GPU that vLLM may fill; the four models need the rest."""
 
 
+def open_engine(
+    path: Path, *, option: str, other: str, max_length: int, batch_size: int, **more: Any
+) -> tuple[Any, Any]:
+    """vLLM itself, and an engine of a model's folder; RunFolderError where it is not installed.
+
+    `option` is what named it in the run's config, `other` what may be named instead.
+    """
+    # The engine must live in this process, so that weights can be handed over.
+    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    try:
+        vllm = importlib.import_module("vllm")
+    except ImportError:
+        raise rundir.RunFolderError(
+            f"{option} is vllm, but vLLM is not installed here: install it, or take {other}."
+        ) from None
+    engine = vllm.LLM(model=str(path), max_model_len=max_length, max_num_seqs=batch_size, **more)
+    return vllm, engine
+
+
 class VLLMRoller:
     """Draws with vLLM's engine; RunFolderError where it is not installed."""
 
@@ -38,20 +57,14 @@ class VLLMRoller:
         batch_size: int,
         processes: int,
     ) -> None:
-        # The engine must live in this process, so that weights can be handed over.
-        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-        try:
-            self._vllm = importlib.import_module("vllm")
-        except ImportError:
-            raise rundir.RunFolderError(
-                "generator is vllm, but vLLM is not installed here: install it, or take cached."
-            ) from None
         more = {"distributed_executor_backend": "external_launcher"} if processes > 1 else {}
-        self._engine = self._vllm.LLM(
-            model=str(path),
+        self._vllm, self._engine = open_engine(
+            path,
+            option="generator",
+            other="cached",
+            max_length=max_length,
+            batch_size=batch_size,
             gpu_memory_utilization=MEMORY_SHARE,
-            max_model_len=max_length,
-            max_num_seqs=batch_size,
             **more,
         )
         self._model = model
