@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from training.constitutions import views as constitutions
 from training.contests import views as contests
 from training.lineage import views as lineage
 from training.playground import views as playground
@@ -22,6 +23,14 @@ urlpatterns = [
     path(f"{_RUN}stop/", runs.run_stop, name="run_stop"),
     path(f"{_RUN}cancel/", runs.run_cancel, name="run_cancel"),
     path(f"{_RUN}resume/", runs.run_resume, name="run_resume"),
+    path(f"{_RUN}chains/", constitutions.run_chains, name="run_chains"),
+    path(f"{_PROJECT}constitutions/", constitutions.constitution_list, name="constitution_list"),
+    path(
+        f"{_PROJECT}constitutions/<int:pk>/",
+        constitutions.constitution_detail,
+        name="constitution_detail",
+    ),
+    path(f"{_PROJECT}models/<int:pk>/revise/", constitutions.revising_new, name="revising_new"),
     path(f"{_PROJECT}rounds/", rounds.round_list, name="round_list"),
     path(f"{_PROJECT}rounds/loop/", rounds.loop_edit, name="loop_edit"),
     path(f"{_PROJECT}rounds/start/", rounds.round_start, name="round_start"),

@@ -9,6 +9,7 @@ from labeling.models import Tag
 from tests.factories import make_project
 from tests.training.factories import make_demonstrations, make_model, make_snapshot
 from training.configs import PRESETS, RECIPES, field_specs, parse_config, preset, to_json
+from training.constitutions.forms import ReviseForm
 from training.evaluation_form import EvaluationForm
 from training.forms import GROUPS, RunForm, SampleForm
 from training.inputs import INPUTS
@@ -41,7 +42,7 @@ def test_a_form_sent_back_untouched_gives_the_preset(recipe: str, name: str):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_group_of_options_has_a_title_and_no_option_is_lost(recipe: str):
     project = make_project()
-    own = {"sample": SampleForm, "evaluate": EvaluationForm}.get(
+    own = {"sample": SampleForm, "evaluate": EvaluationForm, "revise": ReviseForm}.get(
         recipe, partial(RunForm, recipe=recipe)
     )
     form = own(project=project, preset_name="default")

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from training.api import compare, evaluations, models, plans, runs
+from training.constitutions import api as constitutions
 from training.contests import api as contests
 from training.lineage import api as lineage
 from training.rounds import api as rounds
@@ -14,6 +15,8 @@ _ROUND = "projects/<slug:slug>/rounds/<int:number>/"
 _SAMPLING = "projects/<slug:slug>/sampling-runs/"
 _EVALUATIONS = "projects/<slug:slug>/evaluations/"
 _CONTESTS = "projects/<slug:slug>/contests/"
+_CONSTITUTIONS = "projects/<slug:slug>/constitutions/"
+_REVISING = "projects/<slug:slug>/revising-runs/"
 _MODELS = "projects/<slug:slug>/models/"
 
 urlpatterns = [
@@ -33,6 +36,16 @@ urlpatterns = [
     path(_CONTESTS, contests.ContestListView.as_view(), name="contests"),
     path(f"{_CONTESTS}<int:number>/", contests.ContestView.as_view(), name="contest"),
     path(f"{_CONTESTS}<int:number>/end/", contests.ContestEndView.as_view(), name="contest_end"),
+    path(_CONSTITUTIONS, constitutions.ConstitutionListView.as_view(), name="constitutions"),
+    path(
+        f"{_CONSTITUTIONS}<int:pk>/", constitutions.ConstitutionView.as_view(), name="constitution"
+    ),
+    path(_REVISING, constitutions.RevisingListView.as_view(), name="revising_runs"),
+    path(
+        f"{_REVISING}<uuid:uid>/chains/",
+        constitutions.ChainListView.as_view(),
+        name="revising_run_chains",
+    ),
     path("projects/<slug:slug>/loop/", rounds.LoopView.as_view(), name="loop"),
     path("projects/<slug:slug>/rounds/", rounds.RoundListView.as_view(), name="rounds"),
     path(_ROUND, rounds.RoundView.as_view(), name="round"),

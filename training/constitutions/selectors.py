@@ -8,8 +8,10 @@ from django.db.models import Count, Prefetch, QuerySet
 from django.utils.translation import gettext as _
 
 from labeling.domain.content import text_of
+from labeling.domain.rendering import render_text
 from labeling.exceptions import NotFound
-from labeling.models import Annotator, Project, Prompt
+from labeling.models import Project, Prompt
+from labeling.models.prompts import State
 from training.constitutions.models import (
     Constitution,
     ConstitutionVersion,
@@ -49,6 +51,14 @@ def latest_version(project: Project, name: str) -> ConstitutionVersion | None:
     return versions_of(project).filter(constitution__name=name).first()
 
 
+def get_version(project: Project, name: str, number: int) -> ConstitutionVersion:
+    """Return one version of the constitution of that name. Raises NotFound."""
+    found = versions_of(project).filter(constitution__name=name, number=number).first()
+    if found is None:
+        raise NotFound(_("There is no such version of a constitution in this project."))
+    return found
+
+
 def principles_of(version: ConstitutionVersion) -> list[Principle]:
     """Return the principles of a version, in their order."""
     return principles_from(version.principles)
@@ -61,18 +71,21 @@ def principle_rows(run: TrainingRun) -> Iterator[Row]:
         yield {"principle": row}
 
 
-def reviser_of(project: Project, revising: RevisingRun) -> Annotator | None:
-    """Return the annotator in whose name the run's revisions stand; None where none came yet."""
-    rows = RevisedDemonstration.objects.filter(revising_run=revising)
-    first = rows.select_related("demonstration__annotator").first()
-    return first.demonstration.annotator if first else None
+def revising_of(run: TrainingRun) -> RevisingRun:
+    """Return what a run revises, and by what. Raises NotFound for a run of another recipe."""
+    rows = RevisingRun.objects.select_related("model", "constitution__constitution")
+    found = rows.filter(run=run.pk).first()
+    if found is None:
+        raise NotFound(_("This run revises nothing."))
+    return found
 
 
 @dataclass(frozen=True)
 class ReadChain:
     """A chain as a person reads it: the prompt, the reply, and what followed round by round.
 
-    Each round is `{"principle": Principle or None, "key", "critique", "revision"}`.
+    Each round is `{"key", "principle": Principle or None, "critique", "revision"}`. Replies and
+    revisions are sanitized HTML, made for the reading; a critique is plain text.
     """
 
     prompt: Prompt
@@ -80,6 +93,11 @@ class ReadChain:
     reply: str
     rounds: list[Row]
     is_withdrawn: bool
+
+    @property
+    def last(self) -> str:
+        """What the chain came to."""
+        return str(self.rounds[-1]["revision"])
 
 
 def chains_of(run: TrainingRun) -> QuerySet[RevisedDemonstration]:
@@ -96,14 +114,14 @@ def read_chain(row: RevisedDemonstration, principles: dict[str, Principle]) -> R
             "key": one["principle"],
             "principle": principles.get(one["principle"]),
             "critique": one["critique"]["text"],
-            "revision": one["revision"]["text"],
+            "revision": render_text(one["revision"]["text"]),
         }
         for one in row.chain["rounds"]
     ]
     return ReadChain(
         prompt=prompt,
         asked=text_of(prompt.messages[-1]),
-        reply=row.chain["reply"]["text"],
+        reply=render_text(row.chain["reply"]["text"]),
         rounds=rounds,
-        is_withdrawn=row.demonstration.state != "active",
+        is_withdrawn=row.demonstration.state != State.ACTIVE,
     )
