@@ -126,7 +126,23 @@ class LoopConfig(Checked):
         "Ask about one prompt at most so often, to pass over others; 0 asks as often about each.",
         within=(0, 1024),
     )
-    overlap: int = option(1, "labelling", "Annotators who judge each comparison.", within=(1, 50))
+    judges: str = option(
+        "people",
+        "labelling",
+        "Who judges the comparisons: people, AI judges alone (ai), or both; both wait for both, "
+        "and what AI says then fills nobody's place.",
+        choices=("people", "ai", "both"),
+    )
+    judge: str = option(
+        "", "labelling", "Names of the AI judges, parted by commas; the newest version is asked."
+    )
+    ai_weight: float = option(
+        1.0,
+        "labelling",
+        "Where both judge, how much an AI judge's ranking counts beside a person's.",
+        within=(0.01, 100.0),
+    )
+    overlap: int = option(1, "labelling", "People who judge each comparison.", within=(1, 50))
     judged_share: float = option(
         1.0,
         "labelling",
@@ -225,6 +241,9 @@ class LoopConfig(Checked):
         if self.constitution and self.sft_from == "people":
             text = _("Revisions are AI's: let sft_from be all or ai, or leave constitution empty.")
             found.append(("sft_from", text))
+        if self.judges != "people" and not _names(self.judge):
+            text = _("Name the AI judge that is asked, or let people judge.")
+            found.append(("judge", text))
         if self.evaluation_prompts == 1:
             text = _("One prompt gives no interval: ask for two or more, or 0 for all.")
             found.append(("evaluation_prompts", text))
@@ -271,6 +290,23 @@ class LoopConfig(Checked):
     def excluded_tag_names(self) -> list[str]:
         """Return the tags of prompts that are left alone."""
         return _names(self.exclude_tags)
+
+    @property
+    def judge_names(self) -> list[str]:
+        """Return the AI judges that are asked, each once; none where people judge alone."""
+        return [] if self.judges == "people" else list(dict.fromkeys(_names(self.judge)))
+
+    @property
+    def label_kinds(self) -> tuple[str, ...]:
+        """Return whose labels are learned from, by kinds of annotators; none are all but AI's."""
+        if self.judges == "people":
+            return ()
+        return ("ai",) if self.judges == "ai" else ("person", "simulated", "imported", "ai")
+
+    @property
+    def label_weights(self) -> dict[str, float]:
+        """Return by kind of annotator how much a label counts, where it is not 1."""
+        return {"ai": self.ai_weight} if self.judges == "both" else {}
 
     def replies_by_source(self) -> dict[str, int]:
         """Return how many replies to a prompt each source writes; they add up (largest remainder).

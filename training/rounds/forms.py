@@ -49,6 +49,9 @@ LABELS = {
     "strategy": _("Chosen by"),
     "control_share": _("Share chosen by chance"),
     "comparisons_per_prompt": _("Comparisons per prompt"),
+    "judges": _("Judged by"),
+    "judge": _("AI judges"),
+    "ai_weight": _("Weight of AI judges"),
     "overlap": _("Overlap"),
     "judged_share": _("Judged share"),
     "most_days": _("Most days"),
@@ -90,7 +93,7 @@ class LoopForm(forms.Form):
             field = config_field(spec, getattr(start.config, spec.name))
             field.label = LABELS[spec.name]
             self.fields[spec.name] = field
-        for name in ("tags", "exclude_tags"):
+        for name in ("tags", "exclude_tags", "constitution", "judge"):
             self.fields[name].required = False
 
     def config(self) -> dict[str, Any]:

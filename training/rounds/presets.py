@@ -30,6 +30,20 @@ LOOP_PRESETS: Final[dict[str, dict[str, Any]]] = {
         "share_base": 0.25,
         "preset": "summarize",
     },
+    # Zephyr (2310.16944, 3.1 to 3.3): dSFT, AI feedback on four replies, dDPO from the dSFT policy,
+    # the best reply against one other at random (the preset of dpo). Its judge is UltraFeedback's,
+    # an AI judge of the style aspects that the project names `zephyr`; its replies are of four
+    # other models, here of the loop's own.
+    "zephyr": {
+        "sft": "once",
+        "judges": "ai",
+        "judge": "zephyr",
+        "labels": "round",
+        "trains_reward": False,
+        "policy_recipe": "dpo",
+        "start": "base",
+        "preset": "zephyr",
+    },
     # Online DPO: every round learns from its own labels alone and starts where the last one ended.
     "online-dpo": {"policy_recipe": "dpo", "start": "current", "labels": "round"},
 }

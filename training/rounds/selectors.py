@@ -189,9 +189,14 @@ class Labelling:
         return 0 < self.wanted <= self.closed
 
 
-def labelling_of(round: Round, judged_share: float) -> Labelling:
-    """Return how far the round's labelling is; a withdrawn comparison asks nobody any more."""
+def labelling_of(round: Round, judged_share: float, *, by_people: bool = False) -> Labelling:
+    """Return how far the round's labelling is; a withdrawn comparison asks nobody any more.
+
+    With `by_people` only of what waits, or waited, for people.
+    """
     asked = Comparison.objects.filter(asked_by_round__round=round)
+    if by_people:
+        asked = asked.filter(for_ai=False)
     counts = asked.exclude(state=Comparison.State.WITHDRAWN).aggregate(
         all=Count("pk"), closed=Count("pk", filter=~Q(state=Comparison.State.OPEN))
     )

@@ -18,7 +18,7 @@ from training.contests.selectors import figures_now
 from training.contests.services import withdraw_contests_of
 from training.exceptions import RoundMovedOn, RunMovedOn
 from training.models import ModelVersion, TrainingRun
-from training.rounds import steps, supervising
+from training.rounds import judging, steps, supervising
 from training.rounds.config import LoopConfig, parse_loop
 from training.rounds.models import ProjectLoop, Promotion, Round, RoundStep
 from training.rounds.selectors import (
@@ -40,7 +40,7 @@ Kind = RoundStep.Kind
 
 _DEEDS: Final[dict[str, Callable[[Round], bool]]] = {
     State.SAMPLING: supervising.begin,
-    State.LABELLING: steps.label,
+    State.LABELLING: judging.label,
     State.FROZEN: steps.freeze,
     State.TRAINING_REWARD: steps.train_reward,
     State.TRAINING_POLICY: steps.train_policy,
@@ -136,7 +136,8 @@ def _foreseen(project: Project, row: ProjectLoop) -> str:
                 "Fewer than {count} prompts are held out to evaluate on: import more, widen the "
                 "tags, or train no reward model."
             ).format(count=LEAST_PROMPTS)
-    return supervising.nothing_to_learn_from(project, loop)
+    nobody = judging.nobody_to_judge(project, loop)
+    return nobody or supervising.nothing_to_learn_from(project, loop)
 
 
 @transaction.atomic

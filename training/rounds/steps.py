@@ -52,7 +52,7 @@ def sample(round: Round) -> bool:
     if not steps:
         _start_sampling(round)
         return False
-    if not _all_succeeded(steps):
+    if not all_succeeded(steps):
         return False
     scorer = scorer_for(round)
     if scorer and not trained(round, Kind.SCORE, partial(_start_scoring, scorer=scorer)):
@@ -140,15 +140,19 @@ def _ask(round: Round, steps: list[RoundStep]) -> None:
 
 
 def label(round: Round) -> bool:
-    """Wait for the annotators: for a share of the comparisons, or for so many days."""
+    """Wait for the annotators: for a share of the comparisons, or for so many days.
+
+    Where AI judges have judged, only for what waits for people.
+    """
     config = loop_of(round).config
-    found = labelling_of(round, config.judged_share)
+    found = labelling_of(round, config.judged_share, by_people=bool(config.judge_names))
     over = bool(
         config.most_days
         and round.labelling_since
         and timezone.now() >= round.labelling_since + timedelta(days=config.most_days)
     )
-    return (found.is_done or over) and _go_on(round, State.FROZEN)
+    nobody = bool(config.judge_names) and not found.comparisons
+    return (found.is_done or over or nobody) and _go_on(round, State.FROZEN)
 
 
 def freeze(round: Round) -> bool:
@@ -161,6 +165,8 @@ def freeze(round: Round) -> bool:
                 project=round.project,
                 note=f"round {round.number}",
                 since=round.created_at if config.labels == "round" else None,
+                annotator_kinds=config.label_kinds,
+                weights=config.label_weights,
             )
         except NothingToFreeze as error:
             raise Stuck(error.args[0]) from None
@@ -286,10 +292,10 @@ def trained(round: Round, kind: str, start: Callable[[Round], TrainingRun]) -> b
     if not steps:
         RoundStep.objects.create(round=round, kind=kind, run=start(round))
         return False
-    return _all_succeeded(steps)
+    return all_succeeded(steps)
 
 
-def _all_succeeded(steps: list[RoundStep]) -> bool:
+def all_succeeded(steps: list[RoundStep]) -> bool:
     """Return whether the steps' runs succeeded; raise Stuck where one of them ended otherwise."""
     runs = [step.run for step in steps if step.run]
     ended = next((r for r in runs if not r.is_live and r.state != RunState.SUCCEEDED), None)

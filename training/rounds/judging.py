@@ -1,0 +1,86 @@
+"""How AI judges take part in a round: they are asked in the state labelling, each of them once.
+
+Done as the deeds in training/rounds/steps.py are: what is found made is not made again.
+"""
+
+from django.utils.translation import gettext
+
+from labeling.domain.sentences import sentence as _
+from labeling.models import Comparison, Project
+from labeling.services.ai_judgements import give_to_ai
+from training.judges.models import Judge, Judging
+from training.judges.selectors import judge_named, unjudged
+from training.judges.services import start_judging
+from training.rounds import steps
+from training.rounds.config import Loop
+from training.rounds.models import Round, RoundComparison, RoundStep
+from training.rounds.selectors import loop_of, standing_steps
+
+Kind = RoundStep.Kind
+
+
+def nobody_to_judge(project: Project, loop: Loop) -> str:
+    """Return which AI judge of the loop is missing; empty where none is."""
+    for name in loop.config.judge_names:
+        if judge_named(project, name) is None:
+            text = gettext("This project has no AI judge {name}: make it, or name another.")
+            return text.format(name=name)
+    return ""
+
+
+def label(round: Round) -> bool:
+    """Let the AI judges that the loop names judge, and wait for them and for the people."""
+    if not _judged(round):
+        return False
+    return steps.label(round)
+
+
+def _judged(round: Round) -> bool:
+    """Ask the judges that were not asked yet; return whether all have answered."""
+    names = loop_of(round).config.judge_names
+    if not names:
+        return True
+    made = standing_steps(round, Kind.JUDGE)
+    runs = [step.run_id for step in made]
+    asked = set(Judging.objects.filter(run__in=runs).values_list("judge__name", flat=True))
+    if not made and loop_of(round).config.judges == "ai":
+        _take_from_people(round, len(names))
+    for name in names:
+        if name not in asked:
+            _start(round, name)
+    return steps.all_succeeded(standing_steps(round, Kind.JUDGE))
+
+
+def _take_from_people(round: Round, overlap: int) -> None:
+    """Let the round's comparisons wait for AI judges alone."""
+    give_to_ai(
+        actor=round.created_by,
+        project=round.project,
+        comparison_ids=_asked(round),
+        overlap=overlap,
+    )
+
+
+def _asked(round: Round) -> list[int]:
+    rows = RoundComparison.objects.filter(round=round)
+    rows = rows.exclude(comparison__state=Comparison.State.WITHDRAWN)
+    return list(rows.order_by("pk").values_list("comparison_id", flat=True))
+
+
+def _start(round: Round, name: str) -> None:
+    """Ask a judge about the round's comparisons, unless it has judged all of them."""
+    judge: Judge | None = judge_named(round.project, name)
+    if judge is None:
+        raise steps.Stuck(
+            _("There is no AI judge {name} any more: make its next version.", name=name)
+        )
+    left = unjudged(judge, _asked(round))
+    if left:
+        run = start_judging(
+            actor=round.created_by,
+            project=round.project,
+            judge=judge,
+            comparison_ids=left,
+            seed=round.seed,
+        )
+        RoundStep.objects.create(round=round, kind=Kind.JUDGE, run=run)
