@@ -61,7 +61,7 @@ class RoutedComparison(models.Model):
     confidence = models.FloatField(
         null=True,
         blank=True,
-        help_text="the judge's least soft label of a pair, taken to its likelier side: 0.5 to 1",
+        help_text="how sure the judge was: its likelier sides' probability, over all pairs",
     )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"

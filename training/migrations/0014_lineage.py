@@ -105,8 +105,8 @@ class Migration(migrations.Migration):
                     "confidence",
                     models.FloatField(
                         blank=True,
-                        help_text="the judge's least soft label of a pair, taken to its likelier "
-                        "side: 0.5 to 1",
+                        help_text="how sure the judge was: its likelier sides' probability, over all "
+                        "pairs",
                         null=True,
                     ),
                 ),
