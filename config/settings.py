@@ -194,6 +194,10 @@ if "training" in INSTALLED_APPS:
         "task": "training.playground.tasks.ring_due",
         "schedule": 5.0,
     }
+    CELERY_BEAT_SCHEDULE["resume-waiting"] = {
+        "task": "training.tasks.resume_waiting",
+        "schedule": 10.0,
+    }
     CELERY_BEAT_SCHEDULE["tidy-runs"] = {"task": "training.tasks.tidy", "schedule": 300.0}
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 

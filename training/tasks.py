@@ -13,6 +13,7 @@ from labeling.exceptions import PrefloopError
 from training import rundir
 from training.contests.selectors import open_contests
 from training.contests.services import settle_contest
+from training.endpoints import waiting
 from training.exceptions import AttemptLost
 from training.measuring import measure
 from training.playground import tasks as playground_tasks  # noqa: F401 - found by this module
@@ -85,6 +86,13 @@ def ring_due() -> None:
     """Queue lost runs again, and ring for every queued run whose bell may have been lost."""
     attempts.requeue_lost_runs()
     for run_id in attempts.due_runs(ring_again_after_s=RING_AGAIN_AFTER_S):
+        ring(run_id)
+
+
+@shared_task(name="training.tasks.resume_waiting")
+def resume_waiting() -> None:
+    """Let the runs go on whose endpoint answers again."""
+    for run_id in waiting.resume_waiting():
         ring(run_id)
 
 

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
 from training import launcher, rundir
+from training.endpoints.selectors import asked_by
 from training.exceptions import AttemptLost
 from training.models import Evaluation, ModelVersion, RunAttempt, TrainingRun
 from training.provenance import git_commit
@@ -142,14 +143,27 @@ def _inputs(run: TrainingRun) -> dict[str, dict[str, str]]:
     return {
         name: {"path": str(model.folder), "sha256": model.sha256}
         for name, model in models.items()
-        if model
+        if model and model.endpoint_id is None
     }
+
+
+def _endpoint(run: TrainingRun) -> dict[str, str]:
+    """Tell the folder which server an outside model is asked at; return the recipe's environment.
+
+    The key is in the environment alone. Raises InvalidInput where the model can't be asked now.
+    """
+    if run.base_model is None or run.base_model.endpoint_id is None:
+        return {}
+    told, key = asked_by(run.base_model)
+    rundir.write_json_atomic(run.folder / rundir.ENDPOINT, told)
+    return {rundir.ENDPOINT_KEY: key} if key else {}
 
 
 def follow(follower: Follower) -> launcher.Outcome:
     """Run the recipe to its end and return how it ended. Raises AttemptLost, RunFolderError."""
     run = follower.attempt.run
     prepare(follower.attempt)
+    secret = _endpoint(run)
     outcome = launcher.launch(
         run.folder,
         run.recipe,
@@ -158,6 +172,7 @@ def follow(follower: Follower) -> launcher.Outcome:
         heartbeat=follower.heartbeat,
         stop_grace_s=settings.RUN_STOP_GRACE_S,
         heartbeat_s=settings.RUN_HEARTBEAT_S,
+        env=secret,
     )
     follower.flush()
     return outcome

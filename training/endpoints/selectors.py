@@ -1,7 +1,8 @@
 """Reads of endpoints: which there are, how each is asked, and what waits for one."""
 
 import os
-from typing import Final
+from dataclasses import asdict
+from typing import Any, Final
 
 from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext as _
@@ -106,3 +107,16 @@ def server_of(endpoint: Endpoint, *, key: str | None = None) -> Server:
         requests_per_minute=endpoint.requests_per_minute,
         allows_private=endpoint.allows_private,
     )
+
+
+def asked_by(model: ModelVersion) -> tuple[dict[str, Any], str]:
+    """Return what a run's folder says of an outside model's server, and apart from it the key.
+
+    Raises InvalidInput where the model can't be asked any more.
+    """
+    endpoint, problem = model.endpoint, outside_problem(model)
+    if endpoint is None or problem:
+        raise InvalidInput(problem or _("This model has no endpoint."))
+    server = server_of(endpoint)
+    told = {name: value for name, value in asdict(server).items() if name != "api_key"}
+    return {"name": endpoint.name, "sha256": model.sha256, "server": told}, server.api_key

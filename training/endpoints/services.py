@@ -199,10 +199,7 @@ def check_endpoint(*, actor: User | None, endpoint: Endpoint) -> Endpoint:
     """
     problem = _found_wrong(endpoint)
     with transaction.atomic():
-        held = Endpoint.objects.select_for_update(of=("self",)).get(pk=endpoint.pk)
-        held.problem, held.problem_parts = problem, parts_of(problem)
-        held.checked_at = timezone.now()
-        held.save(update_fields=["problem", "problem_parts", "checked_at"])
+        held = _keep(endpoint, problem)
         audit.record(
             actor=actor,
             project=held.project,
@@ -210,6 +207,22 @@ def check_endpoint(*, actor: User | None, endpoint: Endpoint) -> Endpoint:
             obj=held,
             data={"name": held.name, "works": not problem},
         )
+    return held
+
+
+def knock(*, endpoint: Endpoint) -> bool:
+    """Return whether the endpoint answers, on behalf of runs that wait for it."""
+    problem = _found_wrong(endpoint)
+    with transaction.atomic():
+        _keep(endpoint, problem)
+    return not problem
+
+
+def _keep(endpoint: Endpoint, problem: str) -> Endpoint:
+    held = Endpoint.objects.select_for_update(of=("self",)).get(pk=endpoint.pk)
+    held.problem, held.problem_parts = problem, parts_of(problem)
+    held.checked_at = timezone.now()
+    held.save(update_fields=["problem", "problem_parts", "checked_at"])
     return held
 
 

@@ -48,6 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
                 lines.checkpoint(step)
             if reason:
                 break
+    problem = backend.problem()
     write_samples(lines, drawing)
     complete = not drawing.wanted()
     write_result(
@@ -60,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
         extra={
             "samples": _samples(run, backend),
             "reason": None if complete else reason,
-            "endpoint_problem": None if complete else backend.problem(),
+            **({"endpoint_problem": problem} if problem else {}),
         },
     )
 

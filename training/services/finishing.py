@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from labeling.domain.sentences import sentence
 from labeling.exceptions import InvalidInput
 from training.acquisition.services import take_scores
 from training.constitutions.services import take_revisions
@@ -29,7 +30,7 @@ def finish_run(*, attempt: RunAttempt, outcome: Outcome) -> TrainingRun:
     """End the run as its recipe ended. Raises AttemptLost if another attempt took over."""
     ended: dict[str, Any] = {
         "state": State(outcome.status),
-        "reason": outcome.reason,
+        "reason": _reason(outcome),
         "exit_code": -outcome.signal if outcome.signal else outcome.exit_code,
         "log_tail": outcome.log_tail,
         "result": dict(outcome.result or {}),
@@ -38,6 +39,15 @@ def finish_run(*, attempt: RunAttempt, outcome: Outcome) -> TrainingRun:
     tidy_folder(run)
     note_health(run=run)
     return run
+
+
+def _reason(outcome: Outcome) -> str:
+    """Return why a run ended: in the words of the recipe where its endpoint gave no answer."""
+    problem = (outcome.result or {}).get("endpoint_problem")
+    if not problem:
+        return outcome.reason
+    parts = problem.get("parts") or {}
+    return sentence(parts["pattern"], **parts["values"]) if parts else str(problem["sentence"])
 
 
 def note_health(*, run: TrainingRun) -> None:

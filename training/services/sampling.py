@@ -16,6 +16,7 @@ from labeling.services import audit
 from labeling.services.comparisons import queue_comparisons
 from labeling.services.prompts import Sample, add_samples
 from training import rundir
+from training.endpoints.selectors import outside_problem
 from training.models import (
     ModelVersion,
     SampledCandidate,
@@ -29,7 +30,15 @@ from training.services.runs import MAX_SEED, resolve_config
 
 MAX_OVERLAP = 50
 # What a source keeps of a sample beside the columns it has of its own.
-_KEPT_SETTINGS = ("top_k", "candidate", "tokens", "prompt_tokens", "model_logprob")
+_KEPT_SETTINGS = (
+    "top_k",
+    "candidate",
+    "tokens",
+    "prompt_tokens",
+    "model_logprob",
+    "marks",
+    "draws",
+)
 
 
 @transaction.atomic
@@ -117,7 +126,9 @@ def _errors(
     errors: dict[str, list[str]] = {}
     if not is_usable(project, model):
         errors["model"] = [_("There is no such model in this project.")]
-    elif model.kind != ModelVersion.Kind.POLICY:
+    elif problem := outside_problem(model):
+        errors["model"] = [problem]
+    elif model.kind not in (ModelVersion.Kind.POLICY, ModelVersion.Kind.OUTSIDE):
         text = _("{model} is a {kind}; only a policy can reply.")
         errors["model"] = [text.format(model=model, kind=model.get_kind_display())]
     if not 0 <= seed <= MAX_SEED:
