@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from training.calibration import views as calibration
 from training.constitutions import views as constitutions
 from training.contests import views as contests
 from training.lineage import views as lineage
@@ -46,6 +47,21 @@ urlpatterns = [
     path(f"{_PROJECT}contests/open/", contests.contest_open, name="contest_open"),
     path(f"{_PROJECT}contests/<int:number>/", contests.contest_detail, name="contest_detail"),
     path(f"{_PROJECT}contests/<int:number>/end/", contests.contest_end, name="contest_end"),
+    path(
+        f"{_PROJECT}judges/<uuid:uid>/calibration/",
+        calibration.judge_calibration,
+        name="judge_calibration",
+    ),
+    path(
+        f"{_PROJECT}judges/<uuid:uid>/calibration/sample/",
+        calibration.judge_sample,
+        name="judge_sample",
+    ),
+    path(
+        f"{_PROJECT}judges/<uuid:uid>/calibration/route/",
+        calibration.judge_route,
+        name="judge_route",
+    ),
     path(f"{_PROJECT}evaluations/new/", evaluations.evaluation_new, name="evaluation_new"),
     path(f"{_PROJECT}playground/", playground.playground, name="playground"),
     path(f"{_PROJECT}playground/reply/", playground.playground_reply, name="playground_reply"),

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from training.api import compare, evaluations, models, plans, runs
+from training.calibration import api as calibration
 from training.constitutions import api as constitutions
 from training.contests import api as contests
 from training.lineage import api as lineage
@@ -58,6 +59,21 @@ urlpatterns = [
     path("projects/<slug:slug>/promotions/back/", rounds.RollBackView.as_view(), name="roll_back"),
     path(_MODELS, models.ModelListView.as_view(), name="models"),
     path(f"{_MODELS}<int:pk>/", models.ModelView.as_view(), name="model"),
+    path(
+        "projects/<slug:slug>/judges/<uuid:uid>/calibration/",
+        calibration.CalibrationView.as_view(),
+        name="judge_calibration",
+    ),
+    path(
+        "projects/<slug:slug>/judges/<uuid:uid>/calibration/sample/",
+        calibration.SharedSampleView.as_view(),
+        name="judge_sample",
+    ),
+    path(
+        "projects/<slug:slug>/judges/<uuid:uid>/calibration/route/",
+        calibration.RouteView.as_view(),
+        name="judge_route",
+    ),
     path(f"{_MODELS}<int:pk>/lineage/", lineage.ModelLineageView.as_view(), name="model_lineage"),
     path(
         f"{_MODELS}<int:pk>/judgements/",
