@@ -116,6 +116,13 @@ def side_by_side(project: Project, uids: Sequence[str]) -> SideBySide:
     )
 
 
+def frontiers_of(runs: Sequence[TrainingRun]) -> list[Frontier]:
+    """Return reward over KL around runs of one project; nothing where none is given."""
+    if not runs:
+        return []
+    return list(_frontiers(runs, _curves(runs), evaluation_points(runs[0].project)))
+
+
 def shared(values: Iterable[Any]) -> bool:
     """Return whether two runs or more have a value, or points."""
     return sum(value not in (None, ()) for value in values) >= FEWEST_RUNS

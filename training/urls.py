@@ -7,6 +7,7 @@ from training.constitutions import views as constitutions
 from training.contests import views as contests
 from training.lineage import views as lineage
 from training.playground import views as playground
+from training.rounds import report_views as reports
 from training.rounds import views as rounds
 from training.views import compare, evaluations, models, runs
 
@@ -43,6 +44,9 @@ urlpatterns = [
     path(f"{_ROUND}cancel/", rounds.round_cancel, name="round_cancel"),
     path(f"{_ROUND}redo/", rounds.round_redo, name="round_redo"),
     path(f"{_ROUND}decide/", rounds.round_decide, name="round_decide"),
+    path(f"{_ROUND}report/", reports.round_report_page, name="round_report"),
+    path(f"{_ROUND}report.json", reports.round_report_json, name="round_report_json"),
+    path(f"{_ROUND}report.md", reports.round_report_markdown, name="round_report_markdown"),
     path(f"{_PROJECT}contests/", contests.contest_list, name="contest_list"),
     path(f"{_PROJECT}contests/open/", contests.contest_open, name="contest_open"),
     path(f"{_PROJECT}contests/<int:number>/", contests.contest_detail, name="contest_detail"),

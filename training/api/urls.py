@@ -8,6 +8,7 @@ from training.constitutions import api as constitutions
 from training.contests import api as contests
 from training.lineage import api as lineage
 from training.rounds import api as rounds
+from training.rounds.report_api import RoundReportView
 
 app_name = "training_api"
 
@@ -55,6 +56,7 @@ urlpatterns = [
     path(f"{_ROUND}cancel/", rounds.RoundCancelView.as_view(), name="round_cancel"),
     path(f"{_ROUND}redo/", rounds.RedoView.as_view(), name="round_redo"),
     path(f"{_ROUND}decide/", rounds.DecideView.as_view(), name="round_decide"),
+    path(f"{_ROUND}report/", RoundReportView.as_view(), name="round_report"),
     path("projects/<slug:slug>/promotions/", rounds.PromotionListView.as_view(), name="promotions"),
     path("projects/<slug:slug>/promotions/back/", rounds.RollBackView.as_view(), name="roll_back"),
     path(_MODELS, models.ModelListView.as_view(), name="models"),

@@ -15,6 +15,7 @@ from labeling.models import Project
 from labeling.permissions import may
 from labeling.views.access import answer, go_to, project_for, reader, signed_in
 from training import tasks
+from training.contests.selectors import asked_in, figures_now
 from training.rounds.config import LOOP_PRESETS, to_yaml
 from training.rounds.forms import DecisionForm, LoopForm, PromoteForm, YamlForm, starting_loop
 from training.rounds.models import ProjectLoop, Round
@@ -29,6 +30,7 @@ from training.rounds.selectors import (
     picture_of,
     policy_before,
     promotions_of,
+    round_contest,
     rounds_of,
     start_policy,
 )
@@ -180,9 +182,19 @@ def _detail(request: HttpRequest, project: Project, round: Round) -> HttpRespons
         "starts_from": start_policy(round),
         "policy": made_by(round, "policy"),
         "measured": measured_by(round),
+        **_contested(round),
         "yaml": to_yaml(loop),
     }
     return answer(request, "training/round_detail.html", "training/_round_status.html", context)
+
+
+def _contested(round: Round) -> dict[str, Any]:
+    """Return the contest of a round's policies, how far it is, and people's rate where it ended."""
+    contest = round_contest(round)
+    if contest is None:
+        return {"contest": None}
+    figures = figures_now(contest) if contest.result else None
+    return {"contest": contest, "contested": asked_in(contest), "people": figures}
 
 
 def _act(
