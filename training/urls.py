@@ -5,6 +5,7 @@ from django.urls import path
 from training.calibration import views as calibration
 from training.constitutions import views as constitutions
 from training.contests import views as contests
+from training.judges import views as judges
 from training.lineage import views as lineage
 from training.playground import views as playground
 from training.rounds import report_views as reports
@@ -16,6 +17,7 @@ app_name = "training"
 _PROJECT = "projects/<slug:slug>/"
 _RUN = f"{_PROJECT}runs/<uuid:uid>/"
 _ROUND = f"{_PROJECT}rounds/<int:number>/"
+_JUDGE = f"{_PROJECT}judges/<uuid:uid>/"
 
 urlpatterns = [
     path(f"{_PROJECT}runs/", runs.run_list, name="run_list"),
@@ -47,6 +49,11 @@ urlpatterns = [
     path(f"{_ROUND}report/", reports.round_report_page, name="round_report"),
     path(f"{_ROUND}report.json", reports.round_report_json, name="round_report_json"),
     path(f"{_ROUND}report.md", reports.round_report_markdown, name="round_report_markdown"),
+    path(f"{_PROJECT}judges/", judges.judge_list, name="judge_list"),
+    path(f"{_PROJECT}judges/new/", judges.judge_new, name="judge_new"),
+    path(_JUDGE, judges.judge_detail, name="judge_detail"),
+    path(f"{_JUDGE}ask/", judges.judge_ask, name="judge_ask"),
+    path(f"{_JUDGE}retire/", judges.judge_retire, name="judge_retire"),
     path(f"{_PROJECT}contests/", contests.contest_list, name="contest_list"),
     path(f"{_PROJECT}contests/open/", contests.contest_open, name="contest_open"),
     path(f"{_PROJECT}contests/<int:number>/", contests.contest_detail, name="contest_detail"),

@@ -6,6 +6,7 @@ from training.api import compare, evaluations, models, plans, runs
 from training.calibration import api as calibration
 from training.constitutions import api as constitutions
 from training.contests import api as contests
+from training.judges import api as judges
 from training.lineage import api as lineage
 from training.rounds import api as rounds
 from training.rounds.report_api import RoundReportView
@@ -16,6 +17,7 @@ _RUN = "projects/<slug:slug>/runs/<uuid:uid>/"
 _ROUND = "projects/<slug:slug>/rounds/<int:number>/"
 _SAMPLING = "projects/<slug:slug>/sampling-runs/"
 _EVALUATIONS = "projects/<slug:slug>/evaluations/"
+_JUDGES = "projects/<slug:slug>/judges/"
 _CONTESTS = "projects/<slug:slug>/contests/"
 _CONSTITUTIONS = "projects/<slug:slug>/constitutions/"
 _REVISING = "projects/<slug:slug>/revising-runs/"
@@ -35,6 +37,10 @@ urlpatterns = [
     path(f"{_SAMPLING}<uuid:uid>/", runs.SamplingView.as_view(), name="sampling_run"),
     path(_EVALUATIONS, evaluations.EvaluationListView.as_view(), name="evaluations"),
     path(f"{_EVALUATIONS}<uuid:uid>/", evaluations.EvaluationView.as_view(), name="evaluation"),
+    path(_JUDGES, judges.JudgeListView.as_view(), name="judges"),
+    path(f"{_JUDGES}<uuid:uid>/", judges.JudgeView.as_view(), name="judge"),
+    path(f"{_JUDGES}<uuid:uid>/ask/", judges.AskView.as_view(), name="judge_ask"),
+    path(f"{_JUDGES}<uuid:uid>/retire/", judges.RetireView.as_view(), name="judge_retire"),
     path(_CONTESTS, contests.ContestListView.as_view(), name="contests"),
     path(f"{_CONTESTS}<int:number>/", contests.ContestView.as_view(), name="contest"),
     path(f"{_CONTESTS}<int:number>/end/", contests.ContestEndView.as_view(), name="contest_end"),

@@ -18,12 +18,18 @@ from labeling.domain.content import plain_messages
 from labeling.exceptions import InvalidInput
 from labeling.models import Annotator, Judgement, Project, User
 from labeling.services import audit
-from labeling.services.ai_judgements import AIJudgement, record_ai_judgements
+from labeling.services.ai_judgements import AIJudgement, give_to_ai, record_ai_judgements
 from labeling.services.projects import named_annotator
 from training import rundir
 from training.judges.labels import PROMPT_VERSIONS, PairLabel, checked_pairs, lean_bins
 from training.judges.models import Judge, JudgementMade, Judging
-from training.judges.selectors import comparisons_in_order, replies_of, unjudged
+from training.judges.selectors import (
+    CHOICES,
+    comparisons_in_order,
+    comparisons_to_judge,
+    replies_of,
+    unjudged,
+)
 from training.models import ModelVersion, TrainingRun
 from training.selectors import is_usable
 from training.services.attempts import storable
@@ -181,6 +187,30 @@ def start_judging(
     if judge.source == Source.GOLD:
         _judge_by_gold(judging)
     return run
+
+
+@transaction.atomic
+def ask_judge(
+    *,
+    actor: User | None,
+    project: Project,
+    judge: Judge,
+    which: str,
+    limit: int | None = None,
+    seed: int = 0,
+) -> TrainingRun:
+    """Ask a judge about comparisons of a kind (a key of CHOICES), as many as `limit` at most.
+
+    Those that wait for people are taken out of their queue. Raises InvalidInput, with errors by
+    field.
+    """
+    if which not in CHOICES:
+        text = _("Use one of {known}.").format(known=", ".join(CHOICES))
+        raise InvalidInput(_("The AI judge can't be asked like this."), errors={"which": [text]})
+    asked = comparisons_to_judge(project, judge, which=which, limit=limit, seed=seed)
+    if which == "queue":
+        asked = give_to_ai(actor=actor, project=project, comparison_ids=asked)
+    return start_judging(actor=actor, project=project, judge=judge, comparison_ids=asked, seed=seed)
 
 
 def _judging_errors(
