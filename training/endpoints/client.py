@@ -15,7 +15,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -132,16 +132,29 @@ class Client:
         found, tries = self._patiently(lambda: self._in_turn(lambda: self._whole(ask)))
         return replace(found, tries=tries)
 
-    def replies(self, asks: Sequence[Ask]) -> Iterator[tuple[int, Reply | EndpointError]]:
+    def replies(
+        self, asks: Sequence[Ask], *, enough: Callable[[], bool] = lambda: False
+    ) -> Iterator[tuple[int, Reply | EndpointError]]:
         """Yield the place of each request with its reply, or with why there is none, as they come.
 
-        At most `concurrency` requests are under way. Whoever stops to listen ends the rest.
+        At most `concurrency` requests are under way. Once there is `enough` none is begun any more;
+        those under way are still waited for, as they are paid for. Whoever stops to listen ends
+        the rest.
         """
         pool = ThreadPoolExecutor(self.server.concurrency, thread_name_prefix="endpoint")
+        waiting: dict[Future[Reply], int] = {}
+        left = iter(enumerate(asks))
         try:
-            places = {pool.submit(self.reply, ask): place for place, ask in enumerate(asks)}
-            for done in as_completed(places):
-                yield places[done], _outcome(done)
+            while True:
+                while len(waiting) < self.server.concurrency and not enough():
+                    place, ask = next(left, (-1, None))
+                    if ask is None:
+                        break
+                    waiting[pool.submit(self.reply, ask)] = place
+                if not waiting:
+                    return
+                for done in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    yield waiting.pop(done), _outcome(done)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

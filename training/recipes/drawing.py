@@ -76,6 +76,10 @@ class Backend(Protocol):
         """Why it can't draw any more, if that is so: `code`, `sentence` and its `parts`."""
         ...
 
+    def close(self) -> None:
+        """Let go of whatever it holds."""
+        ...
+
 
 @dataclass
 class Drawing:

@@ -61,6 +61,9 @@ class TransformersBackend:
         """Nothing can come between a model and this process."""
         return
 
+    def close(self) -> None:
+        """It ends with this process."""
+
 
 class VLLMBackend:
     """Draws with vLLM's engine. Repeatable on one machine with one version, and not the draws of
@@ -118,3 +121,6 @@ class VLLMBackend:
     def problem(self) -> None:
         """Nothing can come between an engine and this process."""
         return
+
+    def close(self) -> None:
+        """It ends with this process."""

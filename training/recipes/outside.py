@@ -79,14 +79,14 @@ class OutsideBackend:
         watch = threading.Thread(target=self._close_on_stop, args=(over,), daemon=True)
         watch.start()
         try:
-            for place, came in self._client.replies([self._ask(one) for one in batch]):
+            asks = [self._ask(one) for one in batch]
+            for place, came in self._client.replies(asks, enough=lambda: bool(self._problem)):
                 if isinstance(came, Reply):
                     yield batch[place], _drawn(came)
                 elif isinstance(came, RequestRefused | TooLong):
                     yield batch[place], Draw(left_out=came.code)
                 elif not isinstance(came, Ended):
                     self._problem = self._problem or came
-                    return
         finally:
             over.set()
             watch.join()
@@ -114,6 +114,10 @@ class OutsideBackend:
             return None
         sentence = self._problem.args[0]
         return {"code": self._problem.code, "sentence": sentence, "parts": parts_of(sentence)}
+
+    def close(self) -> None:
+        """End the connections."""
+        self._client.close()
 
 
 def _drawn(reply: Reply) -> Draw:

@@ -7,6 +7,7 @@ checkpoint says how much of draws.jsonl is whole; a run that goes on keeps that 
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import Any, cast
 
 from training import rundir
@@ -23,7 +24,12 @@ def main(arguments: list[str] | None = None) -> None:
     run = open_run("sample", arguments)
     stop = StopSignal(run.folder)
     config = cast(SampleConfig, run.config)
-    backend = _backend(run, config, stop)
+    with closing(_backend(run, config, stop)) as backend:
+        _draw_all(run, config, stop, backend)
+
+
+def _draw_all(run: Run, config: SampleConfig, stop: StopSignal, backend: Backend) -> None:
+    """Draw what no earlier attempt has drawn, and write the result."""
     prompts, data = backend.prompts()
     drawing = Drawing(prompts, config.candidates_per_prompt, config.redraws, run.seed)
     lines = Lines(run, rundir.DRAWS)

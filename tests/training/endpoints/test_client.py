@@ -171,8 +171,8 @@ def test_whoever_stops_listening_to_a_stream_frees_its_place(server: OpenAIServe
 
 
 def test_retry_after_is_honoured_by_number_and_by_date(server: OpenAIServer):
-    for said in ("1", formatdate(time.time() + 2, usegmt=True)):
-        server.plan(far.status(429, Retry_After=said))
+    for said in (lambda: "1", lambda: formatdate(time.time() + 2, usegmt=True)):
+        server.plan(far.status(429, Retry_After=said()))
         start = time.monotonic()
         with client_of(server) as client:
             client.reply(ASK)
