@@ -17,6 +17,8 @@ from labeling.models import Project
 from labeling.permissions import require
 from training import tasks
 from training.api.serializers import ModelRefSerializer
+from training.calibration.api import RoutedSerializer
+from training.calibration.selectors import routed_in
 from training.models import ModelVersion
 from training.rounds.models import ProjectLoop, Promotion, Round, RoundStep
 from training.rounds.selectors import (
@@ -111,11 +113,12 @@ class RoundDetailSerializer(RoundSerializer):
     steps = serializers.SerializerMethodField()
     labelling = serializers.SerializerMethodField()
     cost = serializers.SerializerMethodField()
+    routed = serializers.SerializerMethodField()
 
     class Meta(RoundSerializer.Meta):
         """`config` is the loop as it was when the round began."""
 
-        fields = (*RoundSerializer.Meta.fields, "config", "steps", "labelling", "cost")
+        fields = (*RoundSerializer.Meta.fields, "config", "steps", "labelling", "cost", "routed")
 
     @extend_schema_field(StepSerializer(many=True))
     def get_steps(self, round: Round) -> Any:
@@ -133,6 +136,12 @@ class RoundDetailSerializer(RoundSerializer):
     def get_cost(self, round: Round) -> Any:
         """Return what the round took so far."""
         return CostSerializer(cost_of(round)).data
+
+    @extend_schema_field(RoutedSerializer(many=True))
+    def get_routed(self, round: Round) -> Any:
+        """Return what AI judges left to people in this round, by reason."""
+        rows: Any = routed_in(round)
+        return RoutedSerializer(rows, many=True).data
 
 
 class StartInput(InputSerializer):

@@ -142,6 +142,19 @@ class LoopConfig(Checked):
         "Where both judge, how much an AI judge's ranking counts beside a person's.",
         within=(0.01, 100.0),
     )
+    least_certainty: float = option(
+        0.5,
+        "labelling",
+        "Where AI judges alone, people judge what it is less sure of than this, as the mean "
+        "probability of the likelier side; 0.5 sends nothing on.",
+        within=(0.5, 1.0),
+    )
+    weak_topics: bool = option(
+        False,
+        "labelling",
+        "Where AI judges alone, people judge the topics on which it is known to agree with people "
+        "less than they do with each other.",
+    )
     overlap: int = option(1, "labelling", "People who judge each comparison.", within=(1, 50))
     judged_share: float = option(
         1.0,
@@ -258,7 +271,19 @@ class LoopConfig(Checked):
         if self.promotion == "rule" and not self.trains_reward:
             text = _("The rule reads the win rate by the reward model: train one, or ask a person.")
             found.append(("promotion", text))
-        return found + self._contest_conflicts()
+        return found + self._contest_conflicts() + self._routing_conflicts()
+
+    def _routing_conflicts(self) -> list[tuple[str, str]]:
+        if self.judges == "ai":
+            return []
+        text = _("People judge every comparison here: let judges be ai, or leave this alone.")
+        given = {"least_certainty": self.least_certainty > 0.5, "weak_topics": self.weak_topics}
+        return [(name, text) for name, is_given in given.items() if is_given]
+
+    @property
+    def routes(self) -> bool:
+        """Return whether some of what AI judged goes on to people."""
+        return self.least_certainty > 0.5 or self.weak_topics
 
     def _contest_conflicts(self) -> list[tuple[str, str]]:
         """Return what the fields about people's comparisons contradict each other in."""
@@ -301,12 +326,14 @@ class LoopConfig(Checked):
         """Return whose labels are learned from, by kinds of annotators; none are all but AI's."""
         if self.judges == "people":
             return ()
-        return ("ai",) if self.judges == "ai" else ("person", "simulated", "imported", "ai")
+        alone = self.judges == "ai" and not self.routes
+        return ("ai",) if alone else ("person", "simulated", "imported", "ai")
 
     @property
     def label_weights(self) -> dict[str, float]:
         """Return by kind of annotator how much a label counts, where it is not 1."""
-        return {"ai": self.ai_weight} if self.judges == "both" else {}
+        both = self.judges == "both" or self.routes
+        return {"ai": self.ai_weight} if both else {}
 
     def replies_by_source(self) -> dict[str, int]:
         """Return how many replies to a prompt each source writes; they add up (largest remainder).

@@ -52,6 +52,8 @@ LABELS = {
     "judges": _("Judged by"),
     "judge": _("AI judges"),
     "ai_weight": _("Weight of AI judges"),
+    "least_certainty": _("Least certainty of AI judges"),
+    "weak_topics": _("Weak topics go to people"),
     "overlap": _("Overlap"),
     "judged_share": _("Judged share"),
     "most_days": _("Most days"),

@@ -8,6 +8,8 @@ from django.utils.translation import gettext
 from labeling.domain.sentences import sentence as _
 from labeling.models import Comparison, Project
 from labeling.services.ai_judgements import give_to_ai
+from training.calibration.selectors import ai_judges_in
+from training.calibration.services import route_to_people
 from training.judges.models import Judge, Judging
 from training.judges.selectors import judge_named, unjudged
 from training.judges.services import start_judging
@@ -32,7 +34,29 @@ def label(round: Round) -> bool:
     """Let the AI judges that the loop names judge, and wait for them and for the people."""
     if not _judged(round):
         return False
+    _route(round)
     return steps.label(round)
+
+
+def _route(round: Round) -> None:
+    """Send on to people what the AI judges had better leave to them, once a round."""
+    config = loop_of(round).config
+    if (
+        not config.routes
+        or RoundComparison.objects.filter(round=round, comparison__routings__round=round).exists()
+    ):
+        return
+    asked = _asked(round)
+    for annotator in ai_judges_in(round.project, asked):
+        route_to_people(
+            actor=round.created_by,
+            annotator=annotator,
+            least_certainty=config.least_certainty,
+            weak_topics=config.weak_topics,
+            comparison_ids=asked,
+            round=round,
+            people=config.overlap,
+        )
 
 
 def _judged(round: Round) -> bool:

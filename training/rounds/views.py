@@ -15,6 +15,7 @@ from labeling.models import Project
 from labeling.permissions import may
 from labeling.views.access import answer, go_to, project_for, reader, signed_in
 from training import tasks
+from training.calibration.selectors import routed_in
 from training.contests.selectors import asked_in, figures_now
 from training.rounds.config import LOOP_PRESETS, to_yaml
 from training.rounds.forms import DecisionForm, LoopForm, PromoteForm, YamlForm, starting_loop
@@ -183,6 +184,7 @@ def _detail(request: HttpRequest, project: Project, round: Round) -> HttpRespons
         "policy": made_by(round, "policy"),
         "measured": measured_by(round),
         **_contested(round),
+        "routed": routed_in(round),
         "yaml": to_yaml(loop),
     }
     return answer(request, "training/round_detail.html", "training/_round_status.html", context)
