@@ -1,6 +1,6 @@
 """Reads of constitutions, and of what was revised by them."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from labeling.domain.content import text_of
 from labeling.domain.rendering import render_text
 from labeling.exceptions import NotFound
-from labeling.models import Project, Prompt
+from labeling.models import Comparison, Project, Prompt
 from labeling.models.prompts import State
 from training.constitutions.models import (
     Constitution,
@@ -18,7 +18,7 @@ from training.constitutions.models import (
     RevisedDemonstration,
     RevisingRun,
 )
-from training.constitutions.principles import Principle, principles_from
+from training.constitutions.principles import Principle, draw_principle, principles_from
 from training.models import TrainingRun
 
 SHIPPED_NAME = "default"
@@ -62,6 +62,20 @@ def get_version(project: Project, name: str, number: int) -> ConstitutionVersion
 def principles_of(version: ConstitutionVersion) -> list[Principle]:
     """Return the principles of a version, in their order."""
     return principles_from(version.principles)
+
+
+def drawn_for_comparisons(
+    version: ConstitutionVersion, comparison_ids: Collection[int], *, seed: int
+) -> dict[int, Row]:
+    """Return the principle that is drawn for each comparison, as an AI judge takes it.
+
+    `text` is what it is judged by; the rest says whose words these are.
+    """
+    principles = principles_of(version)
+    said = {"constitution": version.constitution.name, "version": version.number}
+    rows = Comparison.objects.filter(pk__in=comparison_ids).values_list("pk", "uid")
+    drawn = {pk: draw_principle(seed, str(uid), principles) for pk, uid in rows}
+    return {pk: {"text": one.comparison, "key": one.key, **said} for pk, one in drawn.items()}
 
 
 def principle_rows(run: TrainingRun) -> Iterator[Row]:

@@ -69,8 +69,9 @@ class LoopConfig(Checked):
     constitution: str = option(
         "",
         "supervised",
-        "Name of the constitution by which the policy first revises replies of its own, which "
-        "become demonstrations; default is the one that comes with Prefloop, empty revises none.",
+        "Name of the constitution by which the policy revises replies of its own, to be fine-tuned "
+        "on them, and by which AI judges compare pairs; default is the one that comes with "
+        "Prefloop, empty uses none.",
     )
     revised_prompts: int = option(
         0,
@@ -248,12 +249,12 @@ class LoopConfig(Checked):
         if self.strategy != "random" and self.pool_factor == 1:
             text = _("There is nothing to choose from: raise pool_factor, or choose by chance.")
             found.append(("pool_factor", text))
-        if self.constitution and self.sft == "none":
-            text = _("Revisions are there to be learned from: set sft to once or each.")
+        if self.constitution and self.judges == "people" and not self.revises:
+            text = _(
+                "Nothing would be revised or judged by it: let AI judge, or set sft to once or "
+                "each and sft_from to all or ai."
+            )
             found.append(("constitution", text))
-        if self.constitution and self.sft_from == "people":
-            text = _("Revisions are AI's: let sft_from be all or ai, or leave constitution empty.")
-            found.append(("sft_from", text))
         if self.judges != "people" and not _names(self.judge):
             text = _("Name the AI judge that is asked, or let people judge.")
             found.append(("judge", text))
@@ -305,6 +306,11 @@ class LoopConfig(Checked):
             )
             found.append(("least_win_rate", text))
         return found
+
+    @property
+    def revises(self) -> bool:
+        """Whether replies are revised by the constitution, to be fine-tuned on."""
+        return bool(self.constitution) and self.sft != "none" and self.sft_from != "people"
 
     @property
     def tag_names(self) -> list[str]:

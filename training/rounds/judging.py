@@ -17,6 +17,7 @@ from training.rounds import steps
 from training.rounds.config import Loop
 from training.rounds.models import Round, RoundComparison, RoundStep
 from training.rounds.selectors import loop_of, standing_steps
+from training.rounds.supervising import principles_for
 
 Kind = RoundStep.Kind
 
@@ -105,6 +106,9 @@ def _start(round: Round, name: str) -> None:
             project=round.project,
             judge=judge,
             comparison_ids=left,
+            principles=(
+                principles_for(round, left) if judge.style == Judge.Style.PAIRWISE else None
+            ),
             seed=round.seed,
         )
         RoundStep.objects.create(round=round, kind=Kind.JUDGE, run=run)

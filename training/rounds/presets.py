@@ -44,6 +44,20 @@ LOOP_PRESETS: Final[dict[str, dict[str, Any]]] = {
         "start": "base",
         "preset": "zephyr",
     },
+    # Constitutional AI (2212.08073): replies that the policy criticizes and revises by principles,
+    # SFT on them (3.1); pairs that an AI judge compares by a principle each, as soft labels, a
+    # reward model, and reinforcement learning from the fine-tuned policy (4.1). The project names
+    # a judge `constitution`. The paper mixes people's labels of helpfulness in: judges both does.
+    "constitutional": {
+        "sft": "once",
+        "sft_from": "all",
+        "constitution": "default",
+        "judges": "ai",
+        "judge": "constitution",
+        "labels": "all",
+        "policy_recipe": "ppo",
+        "start": "base",
+    },
     # Online DPO: every round learns from its own labels alone and starts where the last one ended.
     "online-dpo": {"policy_recipe": "dpo", "start": "current", "labels": "round"},
 }

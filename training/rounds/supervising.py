@@ -4,7 +4,8 @@ Two deeds of the state sampling. They are done as those in training/rounds/steps
 found made is not made again.
 """
 
-from typing import Final
+from collections.abc import Collection
+from typing import Any, Final
 
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
@@ -13,7 +14,11 @@ from labeling.exceptions import NothingToFreeze
 from labeling.models import Annotator, Demonstration, Project, Snapshot
 from labeling.models.prompts import State as PromptState
 from labeling.services.snapshots import freeze_snapshot
-from training.constitutions.selectors import SHIPPED_NAME, latest_version
+from training.constitutions.selectors import (
+    SHIPPED_NAME,
+    drawn_for_comparisons,
+    latest_version,
+)
 from training.constitutions.services import ensure_constitution, start_revising, withdraw_revisions
 from training.models import TrainingRun
 from training.rounds import steps
@@ -45,14 +50,14 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
 def nothing_to_learn_from(project: Project, loop: Loop) -> str:
     """Return which demonstrations a round of the loop would lack; empty where it lacks none.
 
-    A constitution makes its own.
+    A loop that revises makes its own.
     """
     name = loop.config.constitution
-    if name:
-        if name == SHIPPED_NAME or latest_version(project, name):
-            return ""
+    if name and name != SHIPPED_NAME and latest_version(project, name) is None:
         said = gettext("This project has no constitution {name}: write it, or name another.")
         return said.format(name=name)
+    if loop.config.revises:
+        return ""
     rows = Demonstration.objects.filter(prompt__project=project, superseded_by=None)
     texts = rows.filter(state=PromptState.ACTIVE, prompt__state=PromptState.ACTIVE)
     start = first_policy(project) if loop.config.start == "base" else current_policy(project)
@@ -95,8 +100,7 @@ def supervise(round: Round) -> bool:
     begun = standing_steps(round, Kind.REVISE) or standing_steps(round, Kind.SFT)
     if not begun and not wants_fine_tuning(round):
         return True
-    revises = bool(loop_of(round).config.constitution)
-    if revises and not steps.trained(round, Kind.REVISE, _start_revising):
+    if loop_of(round).config.revises and not steps.trained(round, Kind.REVISE, _start_revising):
         return False
     return steps.trained(round, Kind.SFT, _start_fine_tuning)
 
@@ -117,6 +121,18 @@ def _start_revising(round: Round) -> TrainingRun:
         exclude_tags=loop.config.excluded_tag_names,
         limit=loop.config.revised_prompts or None,
     )
+
+
+def principles_for(round: Round, comparison_ids: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Return the principle by which an AI judge compares each of these, drawn by the round's seed.
+
+    None where the loop names no constitution.
+    """
+    name = loop_of(round).config.constitution
+    if not name:
+        return {}
+    version = ensure_constitution(actor=round.created_by, project=round.project, name=name)
+    return drawn_for_comparisons(version, comparison_ids, seed=round.seed)
 
 
 def _start_fine_tuning(round: Round) -> TrainingRun:
