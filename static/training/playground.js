@@ -100,6 +100,7 @@ class Reply {
       this.note(reasons(said), !passes);
       if (!passes) return;
       await pause(ASK_AGAIN_MS, signal);
+      fields.set("again", "1");
     }
     this.note(words.late, true);
   }

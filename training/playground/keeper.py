@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connection
 
+from labeling.domain.sentences import sentence as _
 from training import launcher
 from training.playground import services
 from training.playground.models import ServedModel
@@ -142,9 +144,8 @@ def _watch(child: Child) -> str:
         if child.says_port():
             beat = 0.0
         if child.port is None and now - began > settings.SERVE_LOAD_S:
-            return (
-                f"The model was not loaded within {settings.SERVE_LOAD_S} s.\n{child.last_words()}"
-            )
+            late = _("The model was not loaded in time: use a smaller one, or raise the limit.")
+            return f"{child.last_words()}\n{late}".strip()
         if now - beat >= settings.SERVE_HEARTBEAT_S:
             try:
                 goes_on = _tell(child)
@@ -156,8 +157,16 @@ def _watch(child: Child) -> str:
                 return ""
             beat = now
         time.sleep(POLL_S)
-    said = child.last_words() or f"It ended with code {child.process.returncode}."
-    return said if child.process.returncode else ""
+    return _why(child)
+
+
+def _why(child: Child) -> str:
+    """Return why a child ended that nobody had ended; people read the last line."""
+    code = child.process.returncode
+    if code == -signal.SIGKILL:
+        killed = _("The model's process was killed, most often because memory ran out.")
+        return f"{child.last_words()}\n{killed}".strip()
+    return (child.last_words() or f"The model's process ended with code {code}.") if code else ""
 
 
 def _tell(child: Child) -> bool:

@@ -139,11 +139,21 @@ def playground_reply(request: HttpRequest, slug: str) -> HttpResponseBase:
     )
     if model.endpoint is not None:
         return _outside(model, ask)
+    if request.POST.get("again"):
+        _raise_if_failed(model)
     served = ask_model(actor=reader(request), project=project, model=model)
     if served.state == ServedModel.State.READY:
         return _served(served, model, ask)
     transaction.on_commit(lambda: tasks.ring_served(model.pk))
     return _not_yet(served)
+
+
+def _raise_if_failed(model: ModelVersion) -> None:
+    """Tell who waits for a model why it could not be loaded; asked anew, it is tried again."""
+    failed = ServedModel.objects.filter(model=model, state=ServedModel.State.FAILED).first()
+    if failed is not None:
+        last = said((failed.problem.splitlines() or [""])[-1])
+        raise Conflict(_("The model can't be talked to: {problem}").format(problem=last))
 
 
 def _invalid(form: forms.Form) -> InvalidInput:
