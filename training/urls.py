@@ -5,6 +5,7 @@ from django.urls import path
 from training.calibration import views as calibration
 from training.constitutions import views as constitutions
 from training.contests import views as contests
+from training.endpoints import views as endpoints
 from training.judges import views as judges
 from training.lineage import views as lineage
 from training.playground import views as playground
@@ -20,6 +21,11 @@ _ROUND = f"{_PROJECT}rounds/<int:number>/"
 _JUDGE = f"{_PROJECT}judges/<uuid:uid>/"
 
 urlpatterns = [
+    path("endpoints/", endpoints.endpoint_list, name="endpoint_list"),
+    path("endpoints/new/", endpoints.endpoint_new, name="endpoint_new"),
+    path("endpoints/<int:pk>/", endpoints.endpoint_detail, name="endpoint_detail"),
+    path("endpoints/<int:pk>/test/", endpoints.endpoint_test, name="endpoint_test"),
+    path("endpoints/<int:pk>/offer/", endpoints.endpoint_offer, name="endpoint_offer"),
     path(f"{_PROJECT}runs/", runs.run_list, name="run_list"),
     path(f"{_PROJECT}runs/new/", runs.run_new, name="run_new"),
     path(f"{_PROJECT}runs/compare/", compare.run_compare, name="run_compare"),

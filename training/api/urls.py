@@ -6,6 +6,7 @@ from training.api import compare, evaluations, models, plans, runs
 from training.calibration import api as calibration
 from training.constitutions import api as constitutions
 from training.contests import api as contests
+from training.endpoints import api as endpoints
 from training.judges import api as judges
 from training.lineage import api as lineage
 from training.rounds import api as rounds
@@ -24,6 +25,10 @@ _REVISING = "projects/<slug:slug>/revising-runs/"
 _MODELS = "projects/<slug:slug>/models/"
 
 urlpatterns = [
+    path("endpoints/", endpoints.EndpointListView.as_view(), name="endpoints"),
+    path("endpoints/<int:pk>/", endpoints.EndpointView.as_view(), name="endpoint"),
+    path("endpoints/<int:pk>/test/", endpoints.EndpointTestView.as_view(), name="endpoint_test"),
+    path("endpoints/<int:pk>/offer/", endpoints.EndpointOfferView.as_view(), name="endpoint_offer"),
     path("recipes/", runs.RecipeListView.as_view(), name="recipes"),
     path("projects/<slug:slug>/runs/", runs.RunListView.as_view(), name="runs"),
     path("projects/<slug:slug>/runs/plan/", plans.PlanView.as_view(), name="run_plan"),
