@@ -22,6 +22,7 @@ from labeling.models import (
 )
 from labeling.services import audit
 from labeling.services.demonstrations import erase_written
+from labeling.services.offers import erase_offers
 from labeling.services.snapshots import redact_snapshots
 from labeling.services.written_replies import erase_candidates
 
@@ -134,8 +135,9 @@ def erase_user(*, actor: User, user: User) -> list[int]:
     if user.pk == actor.pk:
         raise InvalidInput(_("Nobody erases their own account: ask another admin."))
     annotators = list(Annotator.objects.filter(user=user))
-    touched = _snapshots_with_text_of(annotators)
+    touched = _snapshots_with_text_of(annotators, user)
     _erase_texts(annotators)
+    erase_offers(actor=actor, author=user, tombstone=TOMBSTONE)
     for snapshot in touched:
         _withdraw_exports(snapshot)
     redactions = redact_snapshots(snapshots=touched)
@@ -151,7 +153,7 @@ def erase_user(*, actor: User, user: User) -> list[int]:
     return [r.snapshot_id for r in redactions]
 
 
-def _snapshots_with_text_of(annotators: list[Annotator]) -> list[Snapshot]:
+def _snapshots_with_text_of(annotators: list[Annotator], user: User) -> list[Snapshot]:
     judged = Judgement.objects.filter(annotator__in=annotators)
     with_text = judged.exclude(comment="", unrankable_reason="", written_candidate=None)
     written = Candidate.objects.filter(written_by__in=annotators)
@@ -159,6 +161,8 @@ def _snapshots_with_text_of(annotators: list[Annotator]) -> list[Snapshot]:
         Snapshot.objects.filter(items__judgement__in=with_text)
         | Snapshot.objects.filter(items__demonstration__annotator__in=annotators)
         | Snapshot.objects.filter(items__judgement__comparison__candidates__in=written)
+        | Snapshot.objects.filter(items__judgement__comparison__prompt__offers__author=user)
+        | Snapshot.objects.filter(items__demonstration__prompt__offers__author=user)
     )
     return list(found.distinct())
 

@@ -17,6 +17,7 @@ from labeling.domain.content import ContentError, content_hash, parse_prompt, te
 from labeling.domain.personal_data import personal_data
 from labeling.domain.prefixes import begins_like_any, head_hash
 from labeling.domain.records import Record
+from labeling.domain.rendering import render_messages
 from labeling.exceptions import Conflict, InvalidInput, NotFound
 from labeling.language import said
 from labeling.models import Comparison, OfferedPrompt, Project, Prompt, User
@@ -180,9 +181,30 @@ def _withdraw(row: OfferedPrompt, actor: User) -> None:
     """
     row.state, row.messages = State.WITHDRAWN, []
     row.save(update_fields=["state", "messages"])
-    if row.prompt_id is not None:
-        Prompt.objects.filter(pk=row.prompt_id).update(state=TextState.WITHDRAWN)
-        asked = Comparison.objects.filter(prompt=row.prompt_id, state=Comparison.State.OPEN)
-        for comparison in asked.order_by("pk"):
-            withdraw_comparison(actor=actor, comparison=comparison)
+    if row.prompt is not None:
+        _ask_no_more(row.prompt, actor)
     _record(row, actor, "offer.withdraw", {})
+
+
+def _ask_no_more(prompt: Prompt, actor: User) -> None:
+    Prompt.objects.filter(pk=prompt.pk).update(state=TextState.WITHDRAWN)
+    asked = Comparison.objects.filter(prompt=prompt, state=Comparison.State.OPEN)
+    for comparison in asked.order_by("pk"):
+        withdraw_comparison(actor=actor, comparison=comparison)
+
+
+def erase_offers(*, actor: User, author: User, tombstone: str) -> None:
+    """Put a tombstone in place of the texts that a person gave, in the erasure's transaction."""
+    for prompt in Prompt.objects.filter(offers__author=author).distinct().order_by("pk"):
+        _ask_no_more(prompt, actor)
+        messages = parse_prompt(tombstone)
+        Prompt.objects.filter(pk=prompt.pk).update(
+            messages=messages,
+            html=render_messages(messages),
+            # Both were made from the text; what stands for the erased one is like no other.
+            content_hash=content_hash([{"erased": prompt.pk}]),
+            first_user_hash=content_hash([{"erased": prompt.pk}]),
+        )
+    OfferedPrompt.objects.filter(author=author).update(
+        state=State.WITHDRAWN, messages=[], content_hash="", head_hash=""
+    )

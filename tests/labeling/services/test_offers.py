@@ -8,6 +8,7 @@ from labeling.exceptions import InvalidInput, NotFound
 from labeling.models import Annotator, AuditEvent, Comparison, OfferedPrompt, Project, Prompt
 from labeling.selectors.offers import held_offers, offers_of
 from labeling.services import offers
+from labeling.services.accounts import TOMBSTONE, erase_user
 from labeling.services.comparisons import queue_comparisons
 from labeling.services.offers import (
     OfferDecided,
@@ -16,8 +17,9 @@ from labeling.services.offers import (
     withdraw_all_offers,
     withdraw_offer,
 )
-from labeling.services.prompts import ensure_candidates
-from tests.factories import make_member, make_project, make_prompt
+from labeling.services.prompts import ensure_candidates, ensure_demonstrations
+from labeling.services.snapshots import freeze_snapshot
+from tests.factories import make_admin, make_member, make_project, make_prompt
 
 pytestmark = pytest.mark.django_db
 SENTENCE = "What I ask may be kept."
@@ -156,3 +158,19 @@ def test_nobody_takes_back_what_is_anothers(project):
         withdraw_offer(actor=make_member(project, "owner"), project=project, pk=row.pk)
     with pytest.raises(NotFound):
         withdraw_offer(actor=row.author, project=make_project(), pk=row.pk)
+
+
+def test_erasing_a_person_erases_what_they_gave_and_redacts_what_held_it(project):
+    author = make_member(project, "manager")
+    row, other = offer(project, author).row, offer(project, author, "Call +49 30 901820").row
+    reply = [{"role": "assistant", "content": [{"type": "text", "text": "It scatters."}]}]
+    ensure_demonstrations(rows=[(row.prompt, reply)])
+    snapshot = freeze_snapshot(actor=None, project=project, kind="demonstrations")
+    assert erase_user(actor=make_admin(), user=author) == [snapshot.pk]
+    prompt = Prompt.objects.get()
+    assert prompt.state == "withdrawn"
+    assert TOMBSTONE in str(prompt.messages)
+    assert "sky" not in str(prompt.messages) + str(prompt.html)
+    for given in (row, other):
+        given.refresh_from_db()
+        assert (given.state, given.messages, given.author) == ("withdrawn", [], None)
