@@ -1,0 +1,88 @@
+"""What an AI judge leaves to people, in a round."""
+
+from pathlib import Path
+
+import pytest
+
+from labeling.demo.world import prompts as world_prompts
+from labeling.exceptions import InvalidInput
+from tests.factories import make_project, make_prompt, owner_of
+from tests.training.factories import make_model
+from tests.training.rounds.turning import LOOP, asked, begin, judge, play, turn, turn_until
+from training.calibration.models import RoutedComparison
+from training.calibration.selectors import routed_in
+from training.judges.services import create_judge
+from training.rounds.config import parse_loop
+from training.rounds.models import Round
+from training.rounds.selectors import standing_steps
+from training.rounds.services import configure_loop, promote_model
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _recipes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    play(monkeypatch, tmp_path)
+
+
+def begun(prompts: int = 3, **changes: object) -> Round:
+    """Return a round of the demo world's prompts that the hidden score judges."""
+    project = make_project(validation_share=0.0, test_share=0.0)
+    short = [one for one in world_prompts() if len(one.messages) == 1][:prompts]
+    for one in short:
+        make_prompt(project, text=one.messages[0]["content"], candidates=0)
+    owner = owner_of(project)
+    promote_model(actor=owner, project=project, model=make_model(project, name="policy"))
+    create_judge(actor=owner, project=project, name="gold", source="gold")
+    config = {**LOOP, "trains_reward": False, "judges": "ai", "judge": "gold", **changes}
+    configure_loop(actor=owner, project=project, config=config)
+    return begin(project)
+
+
+def test_a_round_waits_for_people_where_the_judge_is_unsure(client):
+    round = turn_until(begun(least_certainty=1.0, overlap=2), Round.State.LABELLING)
+    turn(round)
+    turn(round)
+    assert round.state == Round.State.LABELLING
+    rows = RoutedComparison.objects.filter(round=round)
+    assert {row.comparison for row in rows} == set(asked(round))
+    assert {(one.for_ai, one.state, one.open_slots) for one in asked(round)} == {(False, "open", 2)}
+    (told,) = routed_in(round)
+    assert (told.reason, told.comparisons, told.judged) == ("unsure", 3, 0)
+    client.force_login(owner_of(round.project))
+    shown = client.get(f"/projects/{round.project.slug}/rounds/{round.number}/").text
+    assert "Left to people by AI judges" in shown
+    assert "3 comparisons, 0 judged by people" in shown
+    address = f"/api/v1/projects/{round.project.slug}/rounds/{round.number}/"
+    assert client.get(address).json()["routed"] == [
+        {"reason": "unsure", "topic": "", "comparisons": 3, "judged": 0}
+    ]
+
+
+def test_it_learns_from_both_once_people_have_judged():
+    round = turn_until(begun(least_certainty=1.0), Round.State.LABELLING)
+    turn(round)
+    assert judge(round.project) == 3
+    turn_until(round, Round.State.DECIDING)
+    assert RoutedComparison.objects.count() == 3
+    snapshot = standing_steps(round, "freeze")[0].snapshot
+    assert snapshot.counts["labels"] == 6
+
+
+def test_what_is_no_known_weakness_goes_to_nobody():
+    round = turn_until(begun(weak_topics=True), Round.State.DECIDING)
+    assert not RoutedComparison.objects.exists()
+    assert judge(round.project) == 0
+
+
+def test_sending_on_makes_sense_where_ai_judges_alone():
+    with pytest.raises(InvalidInput) as error:
+        configure_loop(
+            actor=None,
+            project=make_project(),
+            config={"least_certainty": 0.7, "weak_topics": True},
+        )
+    assert set(error.value.errors) == {"least_certainty", "weak_topics"}
+    told = parse_loop({"judges": "ai", "judge": "critic", "weak_topics": True}).config
+    assert told.routes
+    assert "person" in told.label_kinds
