@@ -45,6 +45,7 @@ def runs_of(project: Project) -> QuerySet[TrainingRun]:
     return (
         TrainingRun.objects.filter(project=project)
         .select_related("snapshot", "base_model", "reward_model", "created_by", "sampling__model")
+        .select_related("judging__judge")
         .select_related("revising__model", "revising__constitution__constitution")
         .select_related(
             *(f"evaluation__{name}" for name in ("policy", "reference", "baseline", "judge"))
@@ -108,7 +109,9 @@ def preset_for(recipe: str, model: ModelVersion | None) -> str:
 
 def runs_from(project: Project, model: ModelVersion) -> QuerySet[TrainingRun]:
     """Return the project's training runs that started from the model, newest first."""
-    return runs_of(project).filter(base_model=model, sampling=None, evaluation=None, revising=None)
+    return runs_of(project).filter(
+        base_model=model, sampling=None, evaluation=None, judging=None, revising=None
+    )
 
 
 def snapshots_of(project: Project, kind: str) -> QuerySet[Snapshot]:
