@@ -2,19 +2,27 @@
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
+
+from django.utils import timezone
 
 from labeling.models import Comparison, Project, Prompt, User
 from labeling.services.assignments import claim_next
 from labeling.services.judgements import Submission, submit_judgement
+from labeling.services.projects import ensure_tags
 from tests.factories import make_prompt, owner_of
 from tests.training.factories import make_evaluation, make_held_out_project, make_model
-from tests.training.rounds.turning import PLAYS_ALL
+from tests.training.rounds.turning import LOOP, PLAYS_ALL
 from training import rundir
 from training.contests.models import Contest
 from training.contests.services import open_contest
-from training.models import TrainingRun
+from training.models import ModelVersion, TrainingRun
 from training.recipes.evaluation_report import report_of
+from training.rounds.config import parse_loop
+from training.rounds.models import Round, RoundStep
+from training.rounds.selectors import current_policy
+from training.rounds.services import promote_model
 from training.services.attempts import storable
 
 Text = Callable[[int, str, int], str]
@@ -97,6 +105,51 @@ def make_contest(prompts: int = 12, how: dict[str, Any] | None = None, **fields:
     return open_contest(actor=owner_of(run.project), project=run.project, run=run, **fields)
 
 
+def make_evaluating_round(
+    prompts: int = 12, how: dict[str, Any] | None = None, **config: Any
+) -> Round:
+    """Return a round that stands at its finished evaluation; no process has run for it."""
+    project = make_held_out_project()
+    for _ in range(prompts):
+        make_prompt(project, candidates=0)
+    return add_evaluating_round(project, how, **config)
+
+
+def add_evaluating_round(
+    project: Project, how: dict[str, Any] | None = None, **config: Any
+) -> Round:
+    """Return the project's next round, which begins with what is current, or a model "old"."""
+    owner, number = owner_of(project), Round.objects.filter(project=project).count() + 1
+    old = current_policy(project)
+    if old is None:
+        old = make_model(project, name="old")
+        promote_model(actor=owner, project=project, model=old)
+    new, ended = make_model(project, name="new"), timezone.now()
+    learned = TrainingRun.objects.create(
+        project=project,
+        recipe="dpo",
+        state=TrainingRun.State.SUCCEEDED,
+        base_model=old,
+        started_at=ended - timedelta(seconds=90),
+        finished_at=ended,
+    )
+    ModelVersion.objects.filter(pk=new.pk).update(run=learned, parent=old)
+    round = Round.objects.create(
+        project=project,
+        number=number,
+        state=Round.State.EVALUATING,
+        config=parse_loop({**LOOP, **config}).to_json(),
+        policy=old,
+        created_by=owner,
+    )
+    run = finish_evaluation(
+        make_evaluation(project, prompts=0, policy=new, baseline=old), **(how or {})
+    )
+    for kind, made in (("policy", learned), ("evaluate", run)):
+        RoundStep.objects.create(round=round, kind=kind, run=made)
+    return round
+
+
 def prefer(
     project: Project,
     better: str,
@@ -131,8 +184,6 @@ def left_open(contest: Contest) -> int:
 
 def tagged(project: Project, name: str, count: int) -> list[Prompt]:
     """Give the project's first prompts without a tag this one."""
-    from labeling.services.projects import ensure_tags
-
     tag = ensure_tags(project=project, names={name})[name]
     rows = list(Prompt.objects.filter(project=project, tags=None).order_by("pk")[:count])
     for row in rows:
