@@ -274,6 +274,7 @@ def _sigmoid(value: float) -> float:
     return 1 / (1 + math.exp(-value))
 
 
+@transaction.atomic
 def take_judgements(*, run: TrainingRun) -> Judging:
     """Write what a finished run's judge said as judgements, in the transaction that ends the run.
 
