@@ -43,3 +43,18 @@ def sentence(pattern: str, **values: object) -> Sentence:
 def parts_of(text: str) -> dict[str, Any]:
     """Return what a text is made of, to be stored beside it: nothing for a text of no pattern."""
     return text.parts() if isinstance(text, Sentence) else {}
+
+
+def said_again(text: str, parts: Mapping[str, Any] | None) -> str:
+    """Return a stored text as the sentence that it was, from the parts stored beside it.
+
+    >>> said_again("3 of them.", {"pattern": "{count} of them.", "values": {"count": 3}}).pattern
+    '{count} of them.'
+    """
+    if not parts:
+        return text
+    values = {
+        name: said_again("", value) if isinstance(value, Mapping) else value
+        for name, value in parts["values"].items()
+    }
+    return sentence(parts["pattern"], **values)

@@ -26,6 +26,7 @@ from labeling.models.prompts import State
 from labeling.permissions import require
 from labeling.selectors.writing import WritingCard
 from labeling.services import audit
+from labeling.services.references import erase_references
 from labeling.services.writing import (
     check_typed,
     claim_writing,
@@ -143,7 +144,9 @@ def erase_written(*, annotators: Collection[Annotator], tombstone: str) -> None:
     own.exclude(skip_reason="").update(skip_reason=tombstone)
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL prefloop.erasing = 'on'")
-    for demonstration in Demonstration.objects.filter(annotator__in=annotators):
+    written = list(Demonstration.objects.filter(annotator__in=annotators))
+    erase_references(demonstrations=written, tombstone=tombstone)
+    for demonstration in written:
         demonstration.messages = parse_reply(tombstone, "tombstone")
         demonstration.content_hash = content_hash([{"erased": demonstration.pk}])
         demonstration.save(update_fields=["messages", "content_hash"])

@@ -71,6 +71,7 @@ DEEDS: Final = {
     "revisions.take": _("took in a run's revisions"),
     "revisions.withdraw": _("withdrew a run's revisions"),
     "prompt.offer": _("let the project use a message from the playground"),
+    "references.add": _("put human references among the replies"),
     "round.cancel": _("cancelled a round"),
     "round.end": _("ended a round"),
     "round.go_on": _("let a round go on"),

@@ -30,7 +30,13 @@ from training.rounds.presets import LOOP_PRESETS as LOOP_PRESETS
 
 POLICY_RECIPES: Final = ("dpo", "kto", "ppo", "rloo", "grpo")
 REWARDED: Final = ("ppo", "rloo", "grpo")
-SHARES: Final = ("share_current", "share_previous", "share_base")
+SHARES: Final = (
+    "share_current",
+    "share_previous",
+    "share_base",
+    "share_outside",
+    "share_human",
+)
 MEMBERS: Final = 4
 """Of a reward model by whose members' disagreement is chosen, where the loop says nothing else."""
 Overrides = Mapping[str, Mapping[str, Value]]
@@ -98,6 +104,21 @@ class LoopConfig(Checked):
         0.0,
         "sampling",
         "Part of the replies that the loop's first policy writes.",
+        within=(0.0, 1.0),
+    )
+    share_outside: float = option(
+        0.0, "sampling", "Part of the replies that an outside model writes.", within=(0.0, 1.0)
+    )
+    outside: str = option(
+        "",
+        "sampling",
+        "Name of the outside model, as the project's models have it; its newest version replies.",
+    )
+    share_human: float = option(
+        0.0,
+        "sampling",
+        "Part of the replies that are demonstrations, written by people; a prompt that has fewer "
+        "of them has fewer replies.",
         within=(0.0, 1.0),
     )
     pool_factor: int = option(
@@ -234,6 +255,7 @@ class LoopConfig(Checked):
         if abs(sum(getattr(self, name) for name in SHARES) - 1) > 1e-6:
             text = _("The shares of the sampled models must add up to 1.")
             found.append(("share_current", text))
+        found += self._source_conflicts()
         if self.policy_recipe in REWARDED and not self.trains_reward:
             text = _(
                 "{recipe} learns from a reward model's scores: train one, or take dpo.",
@@ -341,13 +363,21 @@ class LoopConfig(Checked):
         both = self.judges == "both" or self.routes
         return {"ai": self.ai_weight} if both else {}
 
+    def _source_conflicts(self) -> list[tuple[str, str]]:
+        if self.share_outside and not self.outside.strip():
+            return [("outside", _("Name the outside model, or set share_outside to 0."))]
+        counts = self.replies_by_source()
+        if counts["human"] == sum(counts.values()):
+            return [("share_human", _("People alone leave no reply to sample: lower their share."))]
+        return []
+
     def replies_by_source(self) -> dict[str, int]:
         """Return how many replies to a prompt each source writes; they add up (largest remainder).
 
         A pool to choose from has more of them than are asked about.
 
         >>> LoopConfig(share_current=0.5, share_base=0.5, replies_per_prompt=5).replies_by_source()
-        {'current': 3, 'previous': 0, 'base': 2}
+        {'current': 3, 'previous': 0, 'base': 2, 'outside': 0, 'human': 0}
         """
         names = [name.removeprefix("share_") for name in SHARES]
         sampled = self.replies_per_prompt * self.pool_factor

@@ -45,6 +45,9 @@ LABELS = {
     "share_current": _("Share of the current policy"),
     "share_previous": _("Share of the policy before"),
     "share_base": _("Share of the first policy"),
+    "share_outside": _("Share of an outside model"),
+    "outside": _("Outside model"),
+    "share_human": _("Share of people's replies"),
     "pool_factor": _("Replies sampled for one asked about"),
     "strategy": _("Chosen by"),
     "control_share": _("Share chosen by chance"),
@@ -95,7 +98,7 @@ class LoopForm(forms.Form):
             field = config_field(spec, getattr(start.config, spec.name))
             field.label = LABELS[spec.name]
             self.fields[spec.name] = field
-        for name in ("tags", "exclude_tags", "constitution", "judge"):
+        for name in ("tags", "exclude_tags", "outside", "constitution", "judge"):
             self.fields[name].required = False
 
     def config(self) -> dict[str, Any]:

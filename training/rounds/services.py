@@ -31,6 +31,7 @@ from training.rounds.selectors import (
     round_contest,
     standing_steps,
 )
+from training.rounds.sources import missing_source
 from training.selectors import is_usable
 from training.services.evaluations import LEAST_PROMPTS
 from training.services.runs import MAX_SEED, config_errors, request_cancel
@@ -137,7 +138,8 @@ def _foreseen(project: Project, row: ProjectLoop) -> str:
                 "tags, or train no reward model."
             ).format(count=LEAST_PROMPTS)
     nobody = judging.nobody_to_judge(project, loop)
-    return nobody or supervising.nothing_to_learn_from(project, loop)
+    lacks = nobody or supervising.nothing_to_learn_from(project, loop)
+    return lacks or missing_source(project, loop)
 
 
 @transaction.atomic

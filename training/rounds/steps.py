@@ -11,6 +11,7 @@ from functools import partial
 
 from django.utils import timezone
 
+from labeling.domain.sentences import said_again
 from labeling.domain.sentences import sentence as _
 from labeling.exceptions import NothingToFreeze
 from labeling.models import Candidate, CandidateSource, Prompt, Snapshot
@@ -19,6 +20,7 @@ from labeling.services.snapshots import freeze_snapshot
 from training.acquisition.selectors import scorer_for, scores_for
 from training.acquisition.services import ask_first, create_scoring
 from training.contests.services import open_contest, settle_contest
+from training.endpoints.selectors import outside_model
 from training.models import ModelVersion, SampledCandidate, TrainingRun
 from training.rounds.config import REWARDED, Loop, mixes_texts
 from training.rounds.models import Round, RoundComparison, RoundStep
@@ -33,6 +35,7 @@ from training.rounds.selectors import (
     standing_steps,
     start_policy,
 )
+from training.rounds.sources import human_references
 from training.services.evaluations import create_evaluation
 from training.services.runs import create_run
 from training.services.sampling import create_sampling_run
@@ -80,17 +83,37 @@ def _start_sampling(round: Round) -> None:
 
 
 def _sources(round: Round, loop: Loop) -> dict[ModelVersion, int]:
-    """Return how many replies each model writes; a share of none falls to the current policy."""
+    """Return how many replies each model writes; a share of none falls to the current policy.
+
+    What people wrote is there already. Raises Stuck where the outside model can't be asked.
+    """
+    by_source = loop.config.replies_by_source()
+    del by_source["human"]
     models = {
         "current": fine_tuned(round, round.policy),
         "previous": policy_before(round.project) or round.policy,
         "base": fine_tuned(round, first_policy(round.project) or round.policy),
     }
+    if by_source["outside"]:
+        models["outside"] = _outside(round, loop)
     counts: dict[ModelVersion, int] = {}
-    for source, count in loop.config.replies_by_source().items():
+    for source, count in by_source.items():
         if count:
             counts[models[source]] = counts.get(models[source], 0) + count
     return counts
+
+
+def _outside(round: Round, loop: Loop) -> ModelVersion:
+    model = outside_model(round.project, loop.config.outside)
+    if model is None:
+        raise Stuck(
+            _(
+                "This project may ask no outside model {name}: an administrator offers one, or "
+                "cancel the round and change the loop.",
+                name=repr(loop.config.outside),
+            )
+        )
+    return model
 
 
 def _start_scoring(round: Round, scorer: ModelVersion) -> TrainingRun:
@@ -98,23 +121,23 @@ def _start_scoring(round: Round, scorer: ModelVersion) -> TrainingRun:
         actor=round.created_by,
         project=round.project,
         reward_model=scorer,
-        candidate_ids=_replies(standing_steps(round, Kind.SAMPLE)),
+        candidate_ids=_replies(round, standing_steps(round, Kind.SAMPLE)),
         config=loop_of(round).recipe_config("score"),
         seed=round.seed,
     )
 
 
-def _replies(steps: list[RoundStep]) -> set[int]:
-    """Return the candidates that the runs of these steps sampled."""
+def _replies(round: Round, steps: list[RoundStep]) -> set[int]:
+    """Return the candidates that the runs of these steps sampled, and those that people wrote."""
     runs = [step.run_id for step in steps]
     sources = SampledCandidate.objects.filter(sampling_run__in=runs).values("source")
     rows = CandidateSource.objects.filter(pk__in=sources)
-    return set(rows.values_list("candidate_id", flat=True))
+    return set(rows.values_list("candidate_id", flat=True)) | human_references(round)
 
 
 def _ask(round: Round, steps: list[RoundStep]) -> None:
     """Make comparisons of the replies of all the round's models: all of them, or those chosen."""
-    replies = _replies(steps)
+    replies = _replies(round, steps)
     prompts = Candidate.objects.filter(pk__in=replies).values("prompt")
     active = Prompt.objects.filter(pk__in=prompts, state=PromptState.ACTIVE)
     made = ask_first(
@@ -299,6 +322,14 @@ def all_succeeded(steps: list[RoundStep]) -> bool:
     """Return whether the steps' runs succeeded; raise Stuck where one of them ended otherwise."""
     runs = [step.run for step in steps if step.run]
     ended = next((r for r in runs if not r.is_live and r.state != RunState.SUCCEEDED), None)
+    if ended is not None and "endpoint_problem" in ended.result:
+        raise Stuck(
+            _(
+                "{model} can't be asked. {why} The round goes on by itself once it answers.",
+                model=str(ended.base_model),
+                why=said_again(ended.error, ended.error_parts),
+            )
+        )
     if ended is not None:
         raise Stuck(
             _(

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from labeling.domain.sentences import sentence
+from labeling.domain.sentences import said_again
 from labeling.exceptions import InvalidInput
 from training.acquisition.services import take_scores
 from training.constitutions.services import take_revisions
@@ -46,8 +46,7 @@ def _reason(outcome: Outcome) -> str:
     problem = (outcome.result or {}).get("endpoint_problem")
     if not problem:
         return outcome.reason
-    parts = problem.get("parts") or {}
-    return sentence(parts["pattern"], **parts["values"]) if parts else str(problem["sentence"])
+    return said_again(str(problem["sentence"]), problem.get("parts"))
 
 
 def note_health(*, run: TrainingRun) -> None:
