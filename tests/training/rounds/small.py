@@ -40,6 +40,10 @@ SMALL: dict[str, dict[str, Any]] = {
 """What makes each recipe short. How it learns is left to the preset."""
 
 
+LONG = 4096
+"""Positions of a policy that can read what an AI judge is asked: its tokens are hardly bytes."""
+
+
 def make_small_project(prompts: int = 16, k: int = 2, **settings: Any) -> Project:
     """Return a project with prompts in each of the splits train and validation, and texts."""
     shares = {"validation_share": 0.4, "test_share": 0.0, "candidates_per_comparison": k}
@@ -49,7 +53,7 @@ def make_small_project(prompts: int = 16, k: int = 2, **settings: Any) -> Projec
     return project
 
 
-def make_seedling_run(project: Project) -> TrainingRun:
+def make_seedling_run(project: Project, **changes: Any) -> TrainingRun:
     """Return a queued run that makes the project's first policy from scratch."""
     owner = owner_of(project)
     texts = freeze_snapshot(
@@ -61,7 +65,7 @@ def make_seedling_run(project: Project) -> TrainingRun:
         recipe="sft",
         snapshot=texts,
         preset_name="tiny-scratch",
-        config=SEEDLING,
+        config={**SEEDLING, **changes},
         name=NAME,
     )
 

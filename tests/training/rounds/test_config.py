@@ -54,6 +54,8 @@ def test_what_is_wrong_is_told_by_field() -> None:
     assert "write a number" in errors_of(prompts=10**400)["prompts"][0]
     assert "use one of" in errors_of(preset="tiny-gpu")["preset"][0]
     assert "by its name" in errors_of(recipes={"dpo": 3})["recipes"][0]
+    idle = errors_of(constitution="default", sft="once", sft_from="people")
+    assert "Nothing would be revised" in idle["constitution"][0]
     wrong = errors_of(recipes={"dpo": {"beta": -1}}, prompts=5)
     assert "0" in wrong["recipes.dpo.beta"][0]
 
@@ -88,8 +90,18 @@ def test_a_preset_that_a_recipe_lacks_falls_back_to_its_default() -> None:
     assert loop.recipe_config("reward") == PRESETS["reward"]["instructgpt"]
 
 
+def test_a_constitution_is_for_revising_for_judging_or_for_both() -> None:
+    told = {"constitution": "default"}
+    assert LoopConfig(**told, sft="once").revises
+    assert LoopConfig(**told, sft="each", sft_from="ai", judges="ai", judge="a").revises
+    judging = LoopConfig(**told, sft="once", sft_from="people", judges="ai", judge="a")
+    assert not judging.revises
+    assert not LoopConfig(sft="once").revises
+
+
 def test_tags_are_parted_by_commas() -> None:
     assert LoopConfig(tags=" a, b ,,c").tag_names == ["a", "b", "c"]
     assert {spec.group for spec in loop_specs()} == {
-        *("sampling", "labelling", "training", "evaluation", "promotion"),
+        *("supervised", "sampling", "choosing", "labelling"),
+        *("training", "evaluation", "promotion"),
     }

@@ -10,8 +10,15 @@ import pytest
 
 from labeling.models import Judgement, Project
 from tests.factories import owner_of
-from tests.training.rounds.small import SMALL, judge_by_hash, make_seedling_run, make_small_project
+from tests.training.rounds.small import (
+    LONG,
+    SMALL,
+    judge_by_hash,
+    make_seedling_run,
+    make_small_project,
+)
 from training import tasks
+from training.judges.services import create_judge
 from training.models import ModelVersion, SampledCandidate, TrainingRun
 from training.rounds.config import LOOP_PRESETS
 from training.rounds.models import Round
@@ -21,7 +28,7 @@ from training.services.models import register_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.recipe, pytest.mark.django_db(transaction=True)]
 
-SHORT = {name: dict(fields) for name, fields in SMALL.items()}
+JUDGE = {"device": "cpu", "threads": 1, "max_length": LONG, "max_new_tokens": 4, "batch_size": 16}
 
 
 @pytest.fixture(autouse=True)
@@ -30,24 +37,24 @@ def _nobody_is_rung_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "ring_rounds", lambda: None)
 
 
-def make_loop(preset: str, **changes: Any) -> Project:
+def make_loop(preset: str, k: int = 2, **changes: Any) -> Project:
     """Return a project whose loop turns by a preset, and begins with a model from outside."""
-    project = make_small_project(k=2)
+    project = make_small_project(k=k)
     owner = owner_of(project)
-    run = make_seedling_run(project)
+    run = make_seedling_run(project, max_positions=LONG)
     tasks.train(run.pk)
     seedling = ModelVersion.objects.get(run=run)
     first = register_model(
         actor=owner, project=project, name="first", folder=seedling.folder, kind="policy"
     )
     promote_model(actor=owner, project=project, model=first)
-    own = {"replies_per_prompt": 4, "evaluation_replies": 2, "recipes": SHORT}
+    own = {"prompts": 12, "replies_per_prompt": 4, "evaluation_replies": 2, "recipes": SMALL}
     configure_loop(actor=owner, project=project, config={**LOOP_PRESETS[preset], **own, **changes})
     return project
 
 
-def turned(project: Project, most: int = 40) -> Round:
-    """Start a round and turn it to its end, judged by a person and promoted by one."""
+def turned(project: Project, most: int = 40, *, people: bool = True) -> Round:
+    """Start a round and turn it to its end, judged by a person, if by people, and promoted."""
     owner = owner_of(project)
     round = start_round(actor=owner, project=project)
     for _ in range(most):
@@ -58,7 +65,7 @@ def turned(project: Project, most: int = 40) -> Round:
             assert run.state == TrainingRun.State.SUCCEEDED, (run.recipe, run.error, run.log_tail)
         round.refresh_from_db()
         assert not round.problem
-        if round.state == Round.State.LABELLING:
+        if round.state == Round.State.LABELLING and people:
             assert judge_by_hash(project)
         if round.state == Round.State.DECIDING:
             decide_round(actor=owner, round=round, promote=True)
@@ -121,3 +128,29 @@ def test_online_dpo_learns_from_each_rounds_labels_alone() -> None:
     both = [run_of(round, "policy").snapshot.counts["labels"] for round in (one, two)]
     assert sum(both) == Judgement.objects.count()
     assert min(both) > 0
+
+
+def test_zephyr_is_fine_tuned_judged_by_aspects_and_learns_the_best_against_one_other() -> None:
+    """2310.16944, 3.1 to 3.3: dSFT, AI feedback on four replies, DPO from the dSFT policy."""
+    project = make_loop("zephyr", k=4)
+    create_judge(
+        actor=owner_of(project),
+        project=project,
+        name="zephyr",
+        model=first_policy(project),
+        preset_name="ultrafeedback",
+        # It does not know what it is asked: nothing that it says is left out.
+        config={**JUDGE, "least_mass": 0.0, "most_apart": 4.0, "tie_margin": 0.0},
+    )
+    round = turned(project, people=False)
+    judged = Judgement.objects.filter(comparison__asked_by_round__round=round)
+    assert set(judged.values_list("origin", "annotator__kind")) == {("ai", "ai")}
+    assert judged.count() == round.asked.count() > 0
+    said = judged.first().provenance
+    assert said["style"] == "aspects"
+    policy = run_of(round, "policy")
+    assert policy.recipe == "dpo"
+    assert policy.config["pairing"] == "best_vs_random"
+    assert policy.base_model == made_by(round, "sft")
+    assert policy.snapshot.counts["labels"] == judged.count()
+    assert not standing_steps(round, "reward")

@@ -6,6 +6,7 @@ from labeling.exceptions import InvalidInput
 from labeling.models import AuditEvent, Prompt, Snapshot
 from tests.factories import make_project, make_prompt, owner_of
 from tests.training.factories import FAILS, make_demonstrations, make_model
+from tests.training.judges.factories import make_judge
 from tests.training.rounds.turning import (
     PLAYS_ALL,
     asked,
@@ -30,6 +31,7 @@ from training.rounds.selectors import (
     picture_of,
     policy_before,
     standing_steps,
+    start_policy,
 )
 from training.rounds.services import (
     cancel_round,
@@ -305,11 +307,14 @@ def test_a_round_of_every_preset_comes_to_its_decision():
     for name in LOOP_PRESETS:
         project = make_loop(prompts=12)
         make_demonstrations(project)
-        configure_loop(actor=owner_of(project), project=project, config=LOOP_PRESETS[name])
+        config = LOOP_PRESETS[name]
+        if "judge" in config:
+            make_judge(project, config["judge"])
+        configure_loop(actor=owner_of(project), project=project, config=config)
         round = turn_until(begin(project), State.LABELLING)
         judge(project)
         turn_until(round, State.DECIDING)
-        assert made_by(round, "policy").parent == round.policy
+        assert made_by(round, "policy").parent == start_policy(round)
 
 
 def test_one_round_that_breaks_stops_no_other(monkeypatch):

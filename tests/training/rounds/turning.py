@@ -42,6 +42,17 @@ if head["recipe"] == "revise":
                 file.write(json.dumps({"prompt_id": row["prompt_id"], "reply": text("rude"),
                     "rounds": [chain], "dropped": None}) + "\\\\n")
     end("succeeded", 6)
+if head["recipe"] == "judge":
+    with (folder / rundir.JUDGEMENTS).open("w") as file:
+        for line in (folder / rundir.DATA).read_text().splitlines():
+            row = json.loads(line)
+            count = len(row["replies"])
+            pairs = [{"first": a, "second": b, "soft": 0.75, "lean": 0.3, "consistent": True}
+                     for a in range(count) for b in range(a + 1, count)]
+            file.write(json.dumps({"comparison_id": row["comparison_id"], "pairs": pairs,
+                "tiers": [[n] for n in range(count)], "mass": 0.9, "reasons": [],
+                "principle": row["principle"], "left_out": None}) + "\\\\n")
+    end("succeeded", 6)
 if head["recipe"] == "evaluate":
     even = {"value": 0.5, "low": 0.4, "high": 0.6}
     won = {"value": WON, "low": WON - 0.1, "high": WON + 0.1}
