@@ -119,7 +119,12 @@ def start_revising(
     errors = _errors(project, model, constitution, seed=seed, limit=limit)
     if errors:
         raise InvalidInput(_("The model can't revise like this."), errors=errors)
-    selection = {"tags": [*tags], "exclude_tags": [*exclude_tags], "limit": limit, "seed": seed}
+    selection: dict[str, Any] = {
+        "tags": [*tags],
+        "exclude_tags": [*exclude_tags],
+        "limit": limit,
+        "seed": seed,
+    }
     prompts = select_prompts(project, **selection)
     if not prompts:
         text = _("No prompt of this project has such tags.")

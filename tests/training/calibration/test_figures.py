@@ -88,10 +88,8 @@ def test_certainty_is_held_against_what_people_said():
         item(2, BA, [BA, TIE], softs=[Soft(0, 1, 0.1)]),
     ]
     found = figures(items, least=1)
-    assert [(one.certainty, one.agreed.value, one.agreed.pairs) for one in found.bins] == [
-        (pytest.approx(0.8), 0.5, 2),
-        (pytest.approx(0.9), 0.75, 2),
-    ]
+    assert [one.certainty for one in found.bins] == [pytest.approx(0.8), pytest.approx(0.9)]
+    assert [(one.agreed.value, one.agreed.pairs) for one in found.bins] == [(0.5, 2), (0.75, 2)]
     assert [(round(one.low, 1), round(one.high, 1)) for one in found.bins] == [
         (0.8, 0.9),
         (0.9, 1.0),

@@ -1,5 +1,7 @@
 """Calibration by rows: what is read, samples that are shared, comparisons that go on to people."""
 
+from typing import Any
+
 import pytest
 
 from labeling.exceptions import InvalidInput
@@ -149,7 +151,7 @@ def test_a_sample_asks_both_people_and_the_judge():
     assert len({tuple(row.prompt.tags.values_list("name", flat=True)) for row in shared}) == 3
     assert all(state(row)[:2] == ("open", 2) for row in shared)
     assert drawn.run.judging.comparison_ids == [fresh.pk]
-    (row,) = samples_of(judge.annotator)
+    row: Any = samples_of(judge.annotator)[0]
     assert (row.size, row.judged, row.closed) == (3, 2, 0)
     again = draw_shared_sample(actor=None, project=project, judge=judge, count=9, seed=5)
     assert again.sample.comparisons.count() == 2

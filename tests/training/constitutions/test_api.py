@@ -1,5 +1,7 @@
 """Constitutions over the API: every address as each of seven, then what the answers say."""
 
+from typing import Any
+
 import pytest
 
 from tests.factories import ACTORS, make_project, owner_of, seven_actors
@@ -53,7 +55,7 @@ def test_what_is_published_is_read_and_revised_by(
     client = client_for(owner_of(project))
     base = f"/api/v1/projects/{project.slug}"
     words = {"critique": "Why?", "revision": "Better.", "comparison": "Which?"}
-    sent = {"name": "ours", "principles": [{"key": "one", **words}]}
+    sent: dict[str, Any] = {"name": "ours", "principles": [{"key": "one", **words}]}
     made = client.post(f"{base}/constitutions/", sent, format="json").json()
     assert made["versions"][0]["principles"] == sent["principles"]
     sent["principles"].append({"key": "two", **words})

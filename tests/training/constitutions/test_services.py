@@ -1,5 +1,7 @@
 """Publishing versions, starting runs that revise, and taking in what they wrote."""
 
+from typing import Any
+
 import pytest
 from django.db import DatabaseError, transaction
 
@@ -61,7 +63,8 @@ def test_faults_are_told_by_field_and_line_and_nothing_is_written():
 
 def test_the_database_keeps_a_version_as_it_was():
     version = make_constitution(make_project())
-    for change in ({"principles": []}, {"sha256": "0" * 64}, {"number": 9}):
+    changes: list[dict[str, Any]] = [{"principles": []}, {"sha256": "0" * 64}, {"number": 9}]
+    for change in changes:
         with pytest.raises(DatabaseError, match="never changes"), transaction.atomic():
             ConstitutionVersion.objects.filter(pk=version.pk).update(**change)
     ConstitutionVersion.objects.filter(pk=version.pk).update(created_by=None)

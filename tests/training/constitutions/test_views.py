@@ -48,7 +48,7 @@ def _asked(project: Project, url: str, **posted: str) -> tuple[int, ...]:
 def test_pages_answer_each_of_the_seven(name, expected):
     project = make_project()
     run = take_some(make_revising_run(project))
-    args = {
+    args: Any = {
         "constitution_list": [],
         "constitution_detail": [run.revising.constitution.constitution_id],
         "revising_new": [run.base_model_id],

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from django.utils import timezone
@@ -96,3 +97,17 @@ def lease(model: ModelVersion, state: str = "ready", **fields: Any) -> ServedMod
         model=model, defaults={**given, "state": state, **fields}
     )
     return row
+
+
+def make_tiny_policy(folder: Path) -> None:
+    """Write a policy with random weights, which says letters of no meaning."""
+    from training.configs import parse_config
+    from training.recipes.loading import new_policy, new_tokenizer, save_model
+
+    shape = parse_config(
+        "sft",
+        {"init": "scratch", "vocab_size": 300, "hidden_size": 32, "layers": 2, "heads": 2}
+        | {"kv_heads": 1, "intermediate_size": 64, "max_positions": 96, "max_length": 96},
+    )
+    tokenizer = new_tokenizer(["red blue green cat dog bird"] * 4, 300, 96)
+    save_model(new_policy(shape, tokenizer), tokenizer, folder)  # type: ignore[arg-type]

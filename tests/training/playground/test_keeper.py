@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from tests.factories import make_project, owner_of
 from tests.training.factories import make_model
+from tests.training.playground.serving import make_tiny_policy
 from training.endpoints.client import Client, Server
 from training.endpoints.protocol import Ask
 from training.models import ModelVersion
@@ -27,16 +28,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.recipe]
 @pytest.fixture
 def model(tmp_path) -> ModelVersion:
     """A policy with random weights, which talks nonsense."""
-    from training.configs import parse_config
-    from training.recipes.loading import new_policy, new_tokenizer, save_model
-
-    shape = parse_config(
-        "sft",
-        {"init": "scratch", "vocab_size": 300, "hidden_size": 32, "layers": 2, "heads": 2}
-        | {"kv_heads": 1, "intermediate_size": 64, "max_positions": 96, "max_length": 96},
-    )
-    tokenizer = new_tokenizer(["red blue green cat dog bird"] * 4, 300, 96)
-    save_model(new_policy(shape, tokenizer), tokenizer, tmp_path / "policy")
+    make_tiny_policy(tmp_path / "policy")
     project = make_project()
     return register_model(
         actor=owner_of(project),

@@ -12,6 +12,7 @@ from tests.training.recipes.faults import killed_after
 from training import rundir
 from training.constitutions.principles import Principle, draw_principle
 from training.recipes import revise
+from training.recipes.data import Encoder
 from training.recipes.replying import candidate_seed
 
 pytestmark = pytest.mark.recipe
@@ -91,13 +92,13 @@ def test_what_is_asked_holds_the_reply_and_the_principle(
     chain: Chain, tmp_path: Path, in_process: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[list[dict[str, str]]] = []
-    encode = revise.Encoder.prompt
+    encode = Encoder.prompt
 
     def note(self: Any, messages: list[dict[str, str]]) -> list[int]:
         asked.append(messages)
         return encode(self, messages)
 
-    monkeypatch.setattr(revise.Encoder, "prompt", note)
+    monkeypatch.setattr(Encoder, "prompt", note)
     folder = prepare(tmp_path, "revise", ROWS[:4], DRAW, model=chain.model("sft"))
     revise.main([str(folder)])
     (row,) = _rows(folder)

@@ -48,7 +48,7 @@ def ended(round: Round, *, promote: bool = True) -> Round:
     return round
 
 
-def bases(round: Round, kind: str) -> list[ModelVersion]:
+def bases(round: Round, kind: str) -> list[ModelVersion | None]:
     """Return what the round's runs of a kind started from."""
     return [step.run.base_model for step in standing_steps(round, kind) if step.run]
 
