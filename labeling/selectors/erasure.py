@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 from django.db.models import Count, Q
 
@@ -60,7 +61,7 @@ def work_of(user: User) -> Work:
     written = Demonstration.objects.filter(annotator__in=annotators).count()
     replies = Candidate.objects.filter(written_by__in=annotators).count()
     snapshots = _holding(annotators)
-    asked = holders_of_snapshots.send(
+    asked: list[tuple[Any, Any]] = holders_of_snapshots.send(
         sender=Snapshot, snapshots=[held.snapshot.pk for held in snapshots]
     )
     return Work(

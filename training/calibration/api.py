@@ -11,32 +11,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.api.base import ApiView, answers
+from labeling.api.quality_serializers import ShareSerializer
 from labeling.api.serializers import InputSerializer
 from labeling.services.more_people import MOST_PEOPLE
 from training import tasks
+from training.api.compare_serializers import EstimateSerializer
 from training.calibration.models import RoutedComparison, SharedSample
 from training.calibration.selectors import Calibration, calibration_of, routed_by, samples_of
 from training.calibration.services import MOST_SHARED, draw_shared_sample, route_to_people
 from training.judges.selectors import get_judge
 from training.services.runs import MAX_SEED
-
-
-class ShareSerializer(serializers.Serializer[Any]):
-    """A share of pairs with its 95 % interval, clustered by comparison."""
-
-    value = serializers.FloatField()
-    low = serializers.FloatField()
-    high = serializers.FloatField()
-    pairs = serializers.IntegerField()
-    comparisons = serializers.IntegerField(source="clusters")
-
-
-class EstimateSerializer(serializers.Serializer[Any]):
-    """A mean with its 95 % interval."""
-
-    value = serializers.FloatField()
-    low = serializers.FloatField()
-    high = serializers.FloatField()
 
 
 class SideSerializer(serializers.Serializer[Any]):
@@ -158,7 +142,7 @@ class SharedSampleView(ApiView):
     )
     def post(self, request: Request, slug: str, uid: UUID) -> Response:
         """Draw comparisons, evenly by tag, and ask both the judge and people of them."""
-        project = self.project(slug, "run.start")
+        project = self.project(slug, "judge.run")
         judge = get_judge(project, uid)
         given = SampleInput(data=request.data)
         given.is_valid(raise_exception=True)
@@ -179,7 +163,7 @@ class RouteView(ApiView):
     )
     def post(self, request: Request, slug: str, uid: UUID) -> Response:
         """Let people judge what the judge is unsure of or known to be weak on."""
-        judge = get_judge(self.project(slug, "run.start"), uid)
+        judge = get_judge(self.project(slug, "judge.run"), uid)
         given = RouteInput(data=request.data)
         given.is_valid(raise_exception=True)
         made = route_to_people(actor=self.actor, annotator=judge.annotator, **given.validated_data)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, permutations
 from math import fsum
-from typing import Final
+from typing import Any, Final
 
 from labeling.domain.agreement import Agreement, Share, Tally
 from labeling.domain.rankings import ranks_from_tiers
@@ -65,7 +65,7 @@ class Item:
     key: Hashable
     size: int
     judge: Ranking | None
-    people: Mapping[Hashable, Ranking]
+    people: Mapping[Any, Ranking]
     topics: Sequence[str] = ()
     softs: Sequence[Soft] = ()
 
@@ -221,9 +221,9 @@ def _reliability(items: Sequence[Item]) -> tuple[list[Bin], float | None]:
         for at, tally in enumerate(tallies)
         if (share := tally.share())
     ]
-    count = sum(one.agreed.pairs for one in bins)
+    pairs = sum(one.agreed.pairs for one in bins)
     away = fsum(abs(one.agreed.value - one.certainty) * one.agreed.pairs for one in bins)
-    return bins, away / count if count else None
+    return bins, away / pairs if pairs else None
 
 
 def _bin_of(sure: float) -> int:

@@ -27,7 +27,7 @@ class SharedSampleForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Give the fields ids of their own: the page holds two forms."""
-        super().__init__(*args, auto_id="sample_%s", **kwargs)
+        super().__init__(*args, **{"auto_id": "sample_%s", **kwargs})
 
 
 class RouteForm(forms.Form):
@@ -50,4 +50,4 @@ class RouteForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Give the fields ids of their own: the page holds two forms."""
-        super().__init__(*args, auto_id="route_%s", **kwargs)
+        super().__init__(*args, **{"auto_id": "route_%s", **kwargs})

@@ -36,7 +36,7 @@ def judge_calibration(request: HttpRequest, slug: str, uid: UUID) -> HttpRespons
 @signed_in
 def judge_sample(request: HttpRequest, slug: str, uid: UUID) -> HttpResponseBase:
     """Draw comparisons that both the judge and people are asked about."""
-    project = project_for(request, slug, "run.start")
+    project = project_for(request, slug, "judge.run")
     judge = get_judge(project, uid)
     form = SharedSampleForm(request.POST)
     if form.is_valid():
@@ -57,7 +57,7 @@ def judge_sample(request: HttpRequest, slug: str, uid: UUID) -> HttpResponseBase
 @signed_in
 def judge_route(request: HttpRequest, slug: str, uid: UUID) -> HttpResponseBase:
     """Let people judge what the judge is unsure of or weak on."""
-    project = project_for(request, slug, "run.start")
+    project = project_for(request, slug, "judge.run")
     judge = get_judge(project, uid)
     form = RouteForm(request.POST)
     if form.is_valid():

@@ -169,7 +169,7 @@ class ModelJudgementsView(PagedView):
         rows = paginator.paginate_queryset(
             judgements_in(project, behind, relation), request, view=self
         )
-        found = listed(list(rows or ()), behind[relation])
+        found: Any = listed(list(rows or ()), behind[relation])
         return paginator.get_paginated_response(JudgementInModelSerializer(found, many=True).data)
 
 
