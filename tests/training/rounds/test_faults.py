@@ -20,7 +20,7 @@ from tests.training.rounds.small import SMALL
 
 pytestmark = [pytest.mark.slow, pytest.mark.recipe]
 
-LIMIT_S = 300.0
+LIMIT_S = 600.0
 # A lost worker is noticed within seconds. More patience than heartbeats need on a busy machine: a
 # worker that only was slow must not be given up.
 QUICK = {"PREFLOOP_RUN_HEARTBEAT_S": "1", "PREFLOOP_RUN_LOST_AFTER_S": "8"}
