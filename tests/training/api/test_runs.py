@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from labeling.models import Project
 from tests.factories import ACTORS, make_project, owner_of, seven_actors
-from tests.training.api.test_rounds import ADDRESSES
+from tests.training.api import test_contests, test_rounds
+from tests.training.constitutions import test_api as test_constitutions
 from tests.training.factories import (
     make_evaluation,
     make_held_out_project,
@@ -32,6 +33,8 @@ SIGNED_IN = (401, 200, 200, 200, 200, 200, 200)
 ADMINS = (401, 404, 403, 403, 403, 403, 201)
 
 # Method, address under /api/v1/projects/<slug>/, and what each of the seven gets.
+# Rooms whose addresses are asked in tables of their own.
+ROOMS = [test_rounds.ADDRESSES, test_contests.ADDRESSES, test_constitutions.ADDRESSES]
 DEEDS = [
     ("get", "runs/", READERS),
     ("post", "runs/", MAKERS),
@@ -100,16 +103,17 @@ def test_recipes_are_for_whoever_is_signed_in(client_for):
     assert found == SIGNED_IN
 
 
-def test_the_table_above_asks_every_address():
-    """But for the recipes and the rounds, which have tests of their own."""
-    paths = {path.partition("?")[0] for _, path, _ in DEEDS}
-    asked = {re.sub(r"\{(run|sampling|evaluation)\}", "<uid>", path) for path in paths}
-    known = {str(pattern.pattern).replace("<uuid:uid>", "<uid>") for pattern in urlpatterns}
+def _shape(path: str) -> str:
+    """Return an address with a star for whatever names a thing in it."""
+    return re.sub(r"\{[^}]*\}|<[^>]*>|(?<=/)\d+(?=/)", "*", path.partition("?")[0])
+
+
+def test_the_tables_ask_every_address():
+    """The one above, and those of the rooms; the recipes have a test of their own."""
     prefix = "projects/<slug:slug>/"
-    inside = {path.removeprefix(prefix).replace("<int:pk>", "{model}") for path in known}
-    rounds = {path.replace("{number}", "<int:number>") for path in ADDRESSES}
-    assert rounds <= inside
-    assert inside - {"recipes/"} - rounds == asked
+    known = {_shape(str(pattern.pattern).removeprefix(prefix)) for pattern in urlpatterns}
+    asked = {_shape(path) for path in {path for _, path, _ in DEEDS}.union(*ROOMS)}
+    assert known == asked | {"recipes/"}
 
 
 def test_the_schema_is_clean():
