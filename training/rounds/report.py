@@ -134,11 +134,15 @@ class Arm:
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
-    """One of the project's rounds in a line: how it fared against what it began with."""
+    """One of the project's rounds in a line: how it fared against what it began with.
+
+    `gold` is the mean hidden score of its policy's replies, where the project has one.
+    """
 
     number: int
     rates: Mapping[str, Rate]
     kl: Estimate
+    gold: Estimate | None
     was_promoted: bool
 
 

@@ -188,12 +188,15 @@ def _turns(report: RoundReport) -> Iterator[str]:
         return
     yield f"## {_('All rounds')}"
     known = [by for by in BY_NAMES if any(by in turn.rates for turn in report.turns)]
-    head = [_("Round"), *(str(BY_NAMES[by]) for by in known), "KL", _("promoted")]
+    golden = any(turn.gold for turn in report.turns)
+    hidden = [_("Hidden score")] if golden else []
+    head = [_("Round"), *(str(BY_NAMES[by]) for by in known), "KL", *hidden, _("promoted")]
     rows = [
         [
             str(turn.number),
             *(_percent(turn.rates.get(by)) for by in known),
             _number(turn.kl),
+            *([_number(turn.gold)] if golden else []),
             _("yes") if turn.was_promoted else _("no"),
         ]
         for turn in report.turns

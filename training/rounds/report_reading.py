@@ -239,6 +239,7 @@ def _turn(row: Evaluation, contest: Contest | None, promoted: set[int | None]) -
         number=round.number,
         rates=rates,
         kl=estimate_of(told["policy"]["kl"]),
+        gold=estimate_of(row.gold["policy"]) if row.gold.get("policy") else None,
         was_promoted=round.pk in promoted,
     )
 
@@ -265,4 +266,5 @@ def planes_of(round: Round) -> list[tuple[str, Plane]]:
     for frontier in frontiers_of([step.run for step in steps if step.run]):
         found.append(("reward", frontier.proxy))
         found.append(("gold", frontier.gold))
-    return [(by, plane) for by, plane in found if plane.points()]
+    # One dot alone tells nothing of what was gained for how far it went.
+    return [(by, plane) for by, plane in found if len(plane.points()) > 1]

@@ -95,6 +95,26 @@ def _context(project: Project, round: Round, report: RoundReport) -> dict[str, A
         "made": [(MADE[one.kind], one.name, _address(project, one)) for one in report.made],
         "chart": rate_chart(report.turns, {by: str(name) for by, name in BY_NAMES.items()}),
         "planes": _planes(round),
+        "best_of": [(n, _few(reward), _few(gold)) for n, reward, gold in report.best_of],
+        "turns": _turn_rows(report),
+    }
+
+
+def _turn_rows(report: RoundReport) -> dict[str, Any]:
+    """Return the project's rounds as a table: the names of its columns, and its rows."""
+    known = [by for by in BY if any(by in turn.rates for turn in report.turns)]
+    return {
+        "names": [BY_NAMES[by] for by in known],
+        "has_gold": any(turn.gold for turn in report.turns),
+        "rows": [
+            {
+                "turn": turn,
+                "spans": [_span(turn.rates.get(by)) for by in known],
+                "kl": _few(turn.kl),
+                "gold": _few(turn.gold),
+            }
+            for turn in report.turns
+        ],
     }
 
 

@@ -67,6 +67,8 @@ def answer_words(report: RoundReport) -> str:
         "worse": _("It did harm: {policy} is worse than {baseline}."),
         "unsure": _("It is not sure that it helped: {policy} and {baseline} may be as good."),
     }
+    if report.examples_wait and report.answered_by == "people":
+        return _("People are still being asked; so far nothing is decided.")
     by = {
         "people": _("People say so, who could not tell whose reply was whose."),
         "judge": _("The AI judge says so; people were not asked, or said nothing yet."),

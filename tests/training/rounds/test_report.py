@@ -99,7 +99,10 @@ def test_people_are_heard_first_and_an_exploited_reward_model_is_named():
     contest = open_contest(actor=owner_of(project), project=project, run=run)
     waiting = round_report(round)
     assert (waiting.examples_wait, waiting.examples) == (True, ())
-    assert prefer(project, "baseline", most=20) == 20
+    assert prefer(project, "baseline", most=2) == 2
+    early = client_of(owner_of(project)).get(page("round_report", round)).text
+    assert "People are still being asked; so far nothing is decided." in early
+    assert prefer(project, "baseline", most=18) == 18
     tasks.settle_contests()
     report = round_report(round)
     assert [one.by for one in report.verdicts] == ["people", "reward"]

@@ -158,7 +158,13 @@ def test_the_reward_model_is_exploited_where_others_surely_see_less():
 def test_the_drawing_puts_dots_on_their_intervals():
     kl = Estimate(value=1.0, low=0.5, high=1.5)
     turns = [
-        Turn(number=number, rates={"reward": rate(0.5, 0.25, 0.75)}, kl=kl, was_promoted=True)
+        Turn(
+            number=number,
+            rates={"reward": rate(0.5, 0.25, 0.75)},
+            kl=kl,
+            gold=None,
+            was_promoted=True,
+        )
         for number in (1, 2, 3)
     ]
     chart = rate_chart(turns, {"reward": "the reward model", "people": "people"})
