@@ -13,7 +13,6 @@ from labeling.api.base import ApiView, PagedView, answers
 from labeling.api.serializers import InputSerializer
 from training.api.runs import model_named, queued
 from training.api.serializers import RunDetailSerializer, RunSerializer
-from training.configs import PRESETS
 from training.constitutions.models import (
     Constitution,
     ConstitutionVersion,
@@ -88,7 +87,7 @@ class RevisingInput(InputSerializer):
     version = serializers.IntegerField(
         required=False, allow_null=True, default=None, min_value=1, max_value=2**31 - 1
     )
-    preset = serializers.ChoiceField(required=False, choices=list(PRESETS["revise"]))
+    preset = serializers.CharField(required=False, allow_blank=True, default="")
     config = serializers.DictField(required=False, default=dict)
     seed = serializers.IntegerField(required=False, default=0, min_value=0, max_value=MAX_SEED)
     tags = serializers.ListField(child=serializers.CharField(), required=False, default=list)
@@ -183,7 +182,7 @@ class RevisingListView(PagedView):
             project=project,
             model=model,
             constitution=version,
-            preset_name=said.pop("preset", ""),
+            preset_name=said.pop("preset"),
             **said,
         )
         return queued(project, run)
