@@ -49,7 +49,9 @@ class JudgeForm(ConfigForm):
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, recipe="judge", **kwargs)
         models: Any = self.fields["model"]
-        models.queryset = usable_models(project, [ModelVersion.Kind.POLICY.value])
+        models.queryset = usable_models(
+            project, [ModelVersion.Kind.POLICY.value, ModelVersion.Kind.OUTSIDE.value]
+        )
 
 
 class AskForm(forms.Form):

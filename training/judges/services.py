@@ -21,6 +21,7 @@ from labeling.services import audit
 from labeling.services.ai_judgements import AIJudgement, give_to_ai, record_ai_judgements
 from labeling.services.projects import named_annotator
 from training import rundir
+from training.endpoints.selectors import outside_problem
 from training.judges.labels import PROMPT_VERSIONS, PairLabel, checked_pairs, lean_bins
 from training.judges.models import Judge, JudgementMade, Judging
 from training.judges.selectors import (
@@ -38,6 +39,7 @@ from training.services.runs import MAX_SEED, resolve_config
 MAX_NAME, MAX_CRITERIA = 100, 4000
 # Gold scores this far apart are told apart with odds of e to 1: a just noticeable difference.
 _GOLD_SCALE = 0.1
+_ANSWERING = (ModelVersion.Kind.POLICY, ModelVersion.Kind.OUTSIDE)
 _KEPT = ("pairs", "ratings", "reasons", "mass")
 Source = Judge.Source
 
@@ -124,7 +126,9 @@ def _judge_errors(
             errors["style"] = [_("The hidden score compares pairs: choose pairwise.")]
     elif model is None or not is_usable(project, model):
         errors["model"] = [_("Choose a policy of this project, or one that is shared with it.")]
-    elif model.kind != ModelVersion.Kind.POLICY:
+    elif problem := outside_problem(model):
+        errors["model"] = [problem]
+    elif model.kind not in _ANSWERING:
         text = _("{model} is a {kind}; only a policy can answer.")
         errors["model"] = [text.format(model=model, kind=model.get_kind_display())]
     return errors
@@ -228,6 +232,8 @@ def _judging_errors(
     elif not asked:
         text = _("There is no comparison of this choice that {judge} has not judged.")
         errors["which"] = [text.format(judge=judge)]
+    elif judge.model and (problem := outside_problem(judge.model)):
+        errors["judge"] = [problem]
     elif judge.source == Source.GOLD and not _all_have_gold(asked):
         errors["judge"] = [_("Only the demo world's prompts have a hidden score.")]
     if not 0 <= seed <= MAX_SEED:

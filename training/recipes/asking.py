@@ -133,6 +133,20 @@ class Asker:
             for why, answer, before in zip(reasons, answers, ids, strict=True)
         ]
 
+    def means_ten(self, said: Sequence[Said]) -> bool:
+        """Whether a 1 that is the likeliest rating more likely than not goes on to a 10."""
+        one, ten = self.plain_ids("1"), self.plain_ids("10")
+        if ten[: len(one)] != one or len(ten) != len(one) + 1:
+            return False  # a 10 is a token of its own, and no possible answer
+        likeliest = [
+            it for it in said if it.answer.probabilities[0] == max(it.answer.probabilities)
+        ]
+        after = self.answers_to([[*it.ids, one[-1]] for it in likeliest], ten[-1:])
+        return any(answer.mass > 0.5 for answer in after)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
     def answers_to(self, questions: Sequence[Ids], choices: Sequence[int]) -> list[Answer]:
         """How likely each of some tokens comes next."""
         size = self._config.batch_size

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
-
-from transformers import PreTrainedTokenizerBase
 
 from training.configs import JudgeConfig
 from training.judges.labels import PairLabel, mean_wins, pair_label, tiers_by_score
 from training.recipes.ai_judge import ANSWERS, Pair
 from training.recipes.asking import Asker, Question, Said
+from training.recipes.asking_outside import OutsideAsker
 from training.recipes.cases import Case, LeftOut, Row
 from training.recipes.replying import candidate_seed
 
@@ -28,12 +26,13 @@ WITH_REASONS = "Say first, in a few sentences, what speaks for each. Then answer
 class Comparer:
     """Judges comparisons by their pairs."""
 
-    def __init__(
-        self, model: Any, tokenizer: PreTrainedTokenizerBase, config: JudgeConfig, seed: int
-    ) -> None:
+    answers = ANSWERS
+    transition = TRANSITION
+
+    def __init__(self, asker: Asker | OutsideAsker, config: JudgeConfig, seed: int) -> None:
         self._config = config
         self._seed = seed
-        self._asker = Asker(model, tokenizer, config, answers=ANSWERS, transition=TRANSITION)
+        self._asker = asker
 
     @staticmethod
     def questions_of(case: Case) -> int:

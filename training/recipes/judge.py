@@ -13,8 +13,12 @@ from typing import Any, cast
 
 import torch
 
+from labeling.domain.sentences import parts_of
 from training import rundir
 from training.configs import JudgeConfig
+from training.endpoints.errors import EndpointError
+from training.recipes.asking import Asker
+from training.recipes.asking_outside import OutsideAsker, is_outside
 from training.recipes.cases import Case, Row, case_of
 from training.recipes.comparing import Comparer
 from training.recipes.data import Dropped, read_rows
@@ -69,7 +73,9 @@ def main(arguments: list[str] | None = None) -> None:
     run = open_run("judge", arguments)
     stop = StopSignal(run.folder)
     config = cast(JudgeConfig, run.config)
-    judge = _judge(run, config)
+    style: type[Style] = Rater if config.style == "aspects" else Comparer
+    asker = _asker(run, config, style)
+    judge = style(asker, config, run.seed)
     cases = sorted(
         map(case_of, read_rows(run.folder)), key=lambda one: (one.size, one.comparison_id)
     )
@@ -78,15 +84,16 @@ def main(arguments: list[str] | None = None) -> None:
     batches = list(_batches(cases, judge, config.batch_size))
     logger.info("comparisons: %s, steps: %s", len(cases), len(batches))
     lines = Lines(run, rundir.JUDGEMENTS)
-    done, reason = lines.go_on(), None
+    done, reason, problem = lines.go_on(), None, None
     sums = Sums(lines.read())
     for step, batch in enumerate(batches[done:], start=done + 1):
         started = time.monotonic()
-        rows = [_row(judge, case) for case in batch]
-        lines.append(rows)
-        sums.add(rows)
+        problem = _write(lines, sums, judge, batch)
         values = {**sums.metrics(), "time/step": time.monotonic() - started}
         rundir.append_metric(run.folder, step=step, total=len(batches), values=values)
+        if problem:
+            reason = problem.args[0]
+            break
         done, reason = step, stop.reason()
         if step % config.checkpoint_steps == 0 or reason or step == len(batches):
             lines.checkpoint(step)
@@ -103,18 +110,42 @@ def main(arguments: list[str] | None = None) -> None:
         extra={
             "samples": {"path": str(lines.path), "sha256": rundir.file_sha256(lines.path)},
             "reason": None if complete else reason,
+            **({"endpoint_problem": _told(problem)} if problem else {}),
         },
     )
+    asker.close()
 
 
-def _judge(run: Run, config: JudgeConfig) -> Style:
+def _write(lines: Lines, sums: Sums, judge: Style, batch: Sequence[Case]) -> EndpointError | None:
+    """Judge a batch and write it down; returns why the server can't be asked any more, if so.
+
+    What came before that is asked again when the run goes on: a batch is whole or not there.
+    """
+    try:
+        rows = [_row(judge, case) for case in batch]
+    except EndpointError as error:
+        return error
+    lines.append(rows)
+    sums.add(rows)
+    return None
+
+
+def _told(problem: EndpointError) -> dict[str, Any]:
+    sentence = problem.args[0]
+    return {"code": problem.code, "sentence": sentence, "parts": parts_of(sentence)}
+
+
+def _asker(run: Run, config: JudgeConfig, style: type[Style]) -> Asker | OutsideAsker:
+    """Who is asked: a folder that names an endpoint has no weights to ask here."""
+    if is_outside(run.folder):
+        return OutsideAsker(run.folder, config, answers=style.answers)
     path = needed_model(run)
     tokenizer = load_tokenizer(path)
     need_template(tokenizer, path)
     dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
     model: Any = load_policy(path, tokenizer, dtype)
-    style = Rater if config.style == "aspects" else Comparer
-    return style(model.to(device_of(config)), tokenizer, config, run.seed)
+    model = model.to(device_of(config))
+    return Asker(model, tokenizer, config, answers=style.answers, transition=style.transition)
 
 
 def _batches(cases: Sequence[Case], judge: Style, size: int) -> Iterator[list[Case]]:

@@ -8,10 +8,8 @@ rating is the expectation over the five digits' probabilities. What goes on to a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
-
-from transformers import PreTrainedTokenizerBase
+from collections.abc import Mapping
+from typing import Final
 
 from training.configs import JudgeConfig
 from training.judges.labels import (
@@ -24,7 +22,8 @@ from training.judges.labels import (
     mean_rating,
     tiers_by_score,
 )
-from training.recipes.asking import Asker, Question, Said
+from training.recipes.asking import Asker, Question
+from training.recipes.asking_outside import OutsideAsker
 from training.recipes.cases import Case, LeftOut, Row
 from training.recipes.replying import candidate_seed
 
@@ -53,20 +52,13 @@ Say first, in a sentence or two, why. Then give the rating: a whole number from 
 class Rater:
     """Judges comparisons by rating each reply alone."""
 
-    def __init__(
-        self, model: Any, tokenizer: PreTrainedTokenizerBase, config: JudgeConfig, seed: int
-    ) -> None:
+    answers = MARKS
+    transition = TRANSITION
+
+    def __init__(self, asker: Asker | OutsideAsker, config: JudgeConfig, seed: int) -> None:
         self._config = config
         self._seed = seed
-        self._asker = Asker(model, tokenizer, config, answers=MARKS, transition=TRANSITION)
-        self._zero = self._zero_after_one()
-
-    def _zero_after_one(self) -> tuple[list[int], int] | None:
-        """What a 10 adds to a 1: the 1's own id, and the next one; None where 10 is one token."""
-        one, ten = self._asker.plain_ids("1"), self._asker.plain_ids("10")
-        if len(ten) == len(one) + 1 and ten[: len(one)] == one:
-            return one[-1:], ten[-1]
-        return None
+        self._asker = asker
 
     @staticmethod
     def questions_of(case: Case) -> int:
@@ -85,7 +77,7 @@ class Rater:
         masses = [one.answer.mass for one in said]
         if min(masses) < self._config.least_mass:
             raise LeftOut("no_answer")
-        if self._means_ten(said):
+        if self._asker.means_ten(said):
             raise LeftOut("means_ten")
         by_slot = [said[at : at + len(NAMES)] for at in range(0, len(said), len(NAMES))]
         ratings = [
@@ -118,12 +110,3 @@ class Rater:
         )
         seed = candidate_seed(self._seed, f"{case.comparison_id}:{name}", slot)
         return Question(text=text, seed=seed)
-
-    def _means_ten(self, said: Sequence[Said]) -> bool:
-        """Whether a 1 that is the likeliest rating more likely than not goes on to a 10."""
-        ones = [one for one in said if max(one.answer.probabilities) == one.answer.probabilities[0]]
-        if not ones or self._zero is None:
-            return False
-        one, zero = self._zero
-        after = self._asker.answers_to([[*it.ids, *one] for it in ones], [zero])
-        return any(answer.mass > 0.5 for answer in after)

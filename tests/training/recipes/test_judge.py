@@ -17,15 +17,15 @@ from training import rundir
 from training.configs import JudgeConfig
 from training.judges.labels import ASPECTS, PROMPT_VERSIONS, mean_rating, tiers_by_score
 from training.recipes import judge
+from training.recipes.ai_judge import ANSWERS, Pair, load_ai_judge
 from training.recipes.ai_judge import QUESTION as PAIR_QUESTION
-from training.recipes.ai_judge import Pair, load_ai_judge
-from training.recipes.asking import Answer, Said, answer_ids
+from training.recipes.asking import Answer, Asker, Said, answer_ids
 from training.recipes.cases import LeftOut, case_of
 from training.recipes.comparing import TRANSITION, Comparer
 from training.recipes.judge import Sums
 from training.recipes.loading import load_policy, load_tokenizer
+from training.recipes.rating import MARKS, Rater
 from training.recipes.rating import QUESTION as RATING_QUESTION
-from training.recipes.rating import Rater
 
 pytestmark = pytest.mark.recipe
 # A model of a few thousand weights does not know what it is asked: nothing is left out for that.
@@ -186,44 +186,62 @@ def _said(rating: int, *, mass: float = 1.0) -> Said:
 class _Scripted:
     """Answers as it was told to, in place of a model."""
 
-    def __init__(self, ratings: list[int], ten: float = 0.0) -> None:
+    def __init__(self, ratings: list[int], ten: bool) -> None:
         self._ratings, self._ten = ratings, ten
 
     def ask(self, questions: list[Any]) -> list[Said]:
         """Answer each question in turn."""
         return [_said(rating) for rating, _ in zip(self._ratings, questions, strict=True)]
 
-    def answers_to(self, questions: list[Any], choices: list[int]) -> list[Answer]:
-        """Say how likely a 0 follows."""
-        return [Answer(probabilities=(1.0,), mass=self._ten) for _ in questions]
+    def means_ten(self, said: list[Said]) -> bool:
+        """Say what it was told to."""
+        return self._ten
 
 
-def _rated(patient: Path, ratings: list[int], ten: float = 0.0) -> dict[str, Any]:
-    tokenizer = load_tokenizer(patient)
-    model: Any = load_policy(patient, tokenizer)
-    config = JudgeConfig(style="aspects", max_length=1024, tie_margin=0.25)
-    rater: Any = Rater(model, tokenizer, config, 0)
-    rater._asker = _Scripted(ratings, ten)
+def _rated(ratings: list[int], *, ten: bool = False) -> dict[str, Any]:
+    asker: Any = _Scripted(ratings, ten)
+    rater = Rater(asker, JudgeConfig(style="aspects", max_length=1024, tie_margin=0.25), 0)
     return rater.judge(case_of(comparisons(1)[0]))
 
 
-def test_the_better_mean_is_ranked_first_and_near_ones_tie(patient: Path) -> None:
-    row = _rated(patient, [2, 2, 3, 3, 3, 4, 4, 5, 5, 5])
+def test_the_better_mean_is_ranked_first_and_near_ones_tie() -> None:
+    row = _rated([2, 2, 3, 3, 3, 4, 4, 5, 5, 5])
     assert row["tiers"] == [[1], [0]]
     assert [mean_rating(own) for own in row["ratings"]] == [2.5, 4.5]
-    assert _rated(patient, [4, 4, 4, 4, 4, 4, 4, 4, 5, 4])["tiers"] == [[0, 1]]
+    assert _rated([4, 4, 4, 4, 4, 4, 4, 4, 5, 4])["tiers"] == [[0, 1]]
 
 
-def test_an_overall_rating_that_the_aspects_belie_is_rejected(patient: Path) -> None:
+def test_an_overall_rating_that_the_aspects_belie_is_rejected() -> None:
     with pytest.raises(LeftOut, match="inconsistent"):
-        _rated(patient, [1, 1, 1, 1, 5, 3, 3, 3, 3, 3])
+        _rated([1, 1, 1, 1, 5, 3, 3, 3, 3, 3])
 
 
-def test_a_one_that_goes_on_to_a_ten_is_rejected(patient: Path) -> None:
-    ones = [3, 3, 3, 3, 3, 1, 1, 1, 1, 1]
+def test_a_one_that_goes_on_to_a_ten_is_rejected() -> None:
     with pytest.raises(LeftOut, match="means_ten"):
-        _rated(patient, ones, ten=0.9)
-    assert _rated(patient, ones, ten=0.1)["tiers"] == [[0], [1]]
+        _rated([3] * 10, ten=True)
+
+
+def test_only_a_likeliest_one_is_looked_at_for_a_ten(
+    patient: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asker = _local(patient, "aspects", MARKS)
+    looked: list[int] = []
+
+    def zero_follows(questions: list[Any], choices: list[int]) -> list[Answer]:
+        looked.append(len(questions))
+        return [Answer(probabilities=(1.0,), mass=0.9) for _ in questions]
+
+    monkeypatch.setattr(asker, "answers_to", zero_follows)
+    assert not asker.means_ten([_said(3), _said(5)])
+    assert asker.means_ten([_said(3), _said(1)])
+    assert looked == [0, 1]
+
+
+def _local(patient: Path, style: str, answers: tuple[str, ...]) -> Asker:
+    tokenizer = load_tokenizer(patient)
+    model: Any = load_policy(patient, tokenizer)
+    config = JudgeConfig(style=style, max_length=1024)
+    return Asker(model, tokenizer, config, answers=answers, transition="Rating: ")
 
 
 def test_a_comparison_of_one_reply_is_no_comparison() -> None:
@@ -233,9 +251,7 @@ def test_a_comparison_of_one_reply_is_no_comparison() -> None:
 
 
 def test_batches_hold_about_so_many_questions(patient: Path) -> None:
-    tokenizer = load_tokenizer(patient)
-    model: Any = load_policy(patient, tokenizer)
-    judge_ = Comparer(model, tokenizer, JudgeConfig(max_length=1024), 0)
+    judge_ = Comparer(_local(patient, "pairwise", ANSWERS), JudgeConfig(max_length=1024), 0)
     cases = [case_of(row) for row in comparisons(6)]  # 2, 6, 12 questions and again
     sizes = [[len(case.replies) for case in batch] for batch in judge._batches(cases, judge_, 8)]
     assert sizes == [[2, 3], [4], [2, 3], [4]]

@@ -1,0 +1,122 @@
+"""An outside model as a judge: asked over HTTP, read by a schema, gone on when it is back."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import openai_server as far
+from tests.openai_server import openai_server
+from tests.training.recipes.conftest import prepare
+from tests.training.recipes.test_judge import comparisons
+from training import rundir
+from training.configs import JudgeConfig
+from training.endpoints.protocol import Reply, Token
+from training.recipes import judge
+from training.recipes.asking_outside import OutsideAsker
+from training.recipes.rating import MARKS
+
+pytestmark = pytest.mark.recipe
+
+
+def _named(folder: Path, url: str) -> None:
+    """Let a folder name a server, as the worker does."""
+    server = {"base_url": url, "model": "tiny", "retries": 0, "allows_private": True}
+    rundir.write_json_atomic(folder / rundir.ENDPOINT, {"server": server, "sha256": "0" * 64})
+
+
+def _asker(tmp_path: Path, answers: tuple[str, ...] = ("A", "B"), **config: Any) -> OutsideAsker:
+    _named(tmp_path, "http://127.0.0.1:9/v1")
+    return OutsideAsker(tmp_path, JudgeConfig(**config), answers=answers)
+
+
+def _reply(text: str, *tokens: Token) -> Reply:
+    return Reply(
+        text=text, finish_reason="stop", prompt_tokens=1, completion_tokens=1, tokens=tokens
+    )
+
+
+def _token(text: str, logprob: float, **others: float) -> Token:
+    return Token(text=text, logprob=logprob, alternatives={text: logprob, **others})
+
+
+def test_the_answers_place_tells_the_probabilities(tmp_path: Path) -> None:
+    place = _token(" A", -0.5108256, **{" B": -1.2039728, "a": -3.0})
+    said = _asker(tmp_path).read(_reply("Kinder.\nAnswer: A", _token("A", -9.0), place))
+    assert said.reasons == "Kinder."
+    assert said.answer.probabilities == pytest.approx((2 / 3, 1 / 3))
+    assert said.answer.mass == pytest.approx(0.9)
+
+
+def test_without_probabilities_an_answer_is_sure(tmp_path: Path) -> None:
+    said = _asker(tmp_path).read(_reply("Answer: B."))
+    assert (said.answer.probabilities, said.answer.mass) == ((0.0, 1.0), 1.0)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "B", "I say A", "Answer: AB", "Answer: A or B", "Answer: A\nor not", "Answer: C"]
+)
+def test_what_keeps_to_no_schema_is_no_answer(tmp_path: Path, text: str) -> None:
+    assert _asker(tmp_path).read(_reply(text)).answer.mass == 0
+
+
+def test_a_ten_is_never_a_one(tmp_path: Path) -> None:
+    asker = _asker(tmp_path, MARKS)
+    assert asker.read(_reply("Answer: 10")).answer.mass == 0
+    assert asker.read(_reply("Answer: 1/5")).answer.mass == 0
+    assert asker.read(_reply("Answer: 1")).answer.probabilities[0] == 1.0
+
+
+def _prepared(tmp_path: Path, url: str, **config: Any) -> Path:
+    folder = prepare(
+        tmp_path, "judge", comparisons(3), {"batch_size": 1, "max_length": 1024, **config}
+    )
+    _named(folder, url)
+    return folder
+
+
+def test_a_server_judges_pairs_in_both_orders(tmp_path: Path, in_process: None) -> None:
+    with openai_server(always=far.says("Answer: A")) as server:
+        folder = _prepared(tmp_path, server.url)
+        judge.main([str(folder)])
+    rows = [json.loads(line) for line in (folder / rundir.JUDGEMENTS).read_text().splitlines()]
+    # It always takes what stands first: both orders together say nothing, and its lean says all.
+    assert all(pair["soft"] == 0.5 for row in rows for pair in row["pairs"])
+    assert all(pair["lean"] == 1.0 for row in rows for pair in row["pairs"])
+    assert [len(row["tiers"]) for row in rows] == [1, 1, 1]
+    assert len(server.chats()) == 2 + 6 + 12
+    asked = server.chats()[0].body
+    assert asked["logprobs"] is True
+    assert asked["messages"][0]["content"].endswith("Answer: A or B")
+
+
+def test_a_server_rates_with_reasons(tmp_path: Path, in_process: None) -> None:
+    with openai_server(always=far.says("It is fine.\nAnswer: 4")) as server:
+        folder = _prepared(tmp_path, server.url, style="aspects")
+        judge.main([str(folder)])
+    row = json.loads((folder / rundir.JUDGEMENTS).read_text().splitlines()[0])
+    assert {value for own in row["ratings"] for value in own.values()} == {4.0}
+    assert row["reasons"][0]["honesty"] == "It is fine."
+
+
+def test_a_dead_server_stops_the_run_which_goes_on_when_it_is_back(
+    tmp_path: Path, in_process: None
+) -> None:
+    with openai_server(always=far.says("Answer: B")) as server:
+        server.plan(*[far.says("Answer: B")] * 2, far.status(500))
+        folder = _prepared(tmp_path, server.url)
+        judge.main([str(folder)])
+        result = rundir.read_result(folder)
+        assert result is not None
+        assert (result["status"], result["steps"]) == ("stopped", 1)
+        assert result["endpoint_problem"]["sentence"] == result["reason"]
+        first = (folder / rundir.JUDGEMENTS).read_text()
+        server.plan(far.status(400))
+        rundir.rewind(folder)
+        judge.main([str(folder)])
+    result = rundir.read_result(folder)
+    assert result is not None
+    assert result["status"] == "succeeded"
+    assert (folder / rundir.JUDGEMENTS).read_text().startswith(first)
+    assert sum(result["data"]["dropped"].values()) == 1
