@@ -16,6 +16,7 @@ from labeling.language import said
 from labeling.models import Project
 from labeling.permissions import require
 from training import tasks
+from training.acquisition.selectors import arms_of
 from training.api.serializers import ModelRefSerializer
 from training.calibration.api import RoutedSerializer
 from training.calibration.selectors import routed_in
@@ -98,6 +99,14 @@ class LabellingSerializer(serializers.Serializer[Any]):
     wanted = serializers.IntegerField()
 
 
+class ArmSerializer(serializers.Serializer[Any]):
+    """What one arm chose of the comparisons: a strategy, or chance (random), their control."""
+
+    name = serializers.CharField()
+    comparisons = serializers.IntegerField()
+    closed = serializers.IntegerField()
+
+
 class CostSerializer(serializers.Serializer[Any]):
     """What the round took, times in seconds."""
 
@@ -112,13 +121,22 @@ class RoundDetailSerializer(RoundSerializer):
     config = serializers.DictField()
     steps = serializers.SerializerMethodField()
     labelling = serializers.SerializerMethodField()
+    arms = serializers.SerializerMethodField()
     cost = serializers.SerializerMethodField()
     routed = serializers.SerializerMethodField()
 
     class Meta(RoundSerializer.Meta):
         """`config` is the loop as it was when the round began."""
 
-        fields = (*RoundSerializer.Meta.fields, "config", "steps", "labelling", "cost", "routed")
+        fields = (
+            *RoundSerializer.Meta.fields,
+            "config",
+            "steps",
+            "labelling",
+            "arms",
+            "cost",
+            "routed",
+        )
 
     @extend_schema_field(StepSerializer(many=True))
     def get_steps(self, round: Round) -> Any:
@@ -131,6 +149,11 @@ class RoundDetailSerializer(RoundSerializer):
         """Return how far the round's comparisons are judged."""
         share = loop_of(round).config.judged_share
         return LabellingSerializer(labelling_of(round, share)).data
+
+    @extend_schema_field(ArmSerializer(many=True))
+    def get_arms(self, round: Round) -> Any:
+        """Return how many comparisons each arm chose, chance first."""
+        return ArmSerializer(arms_of(round), many=True).data
 
     @extend_schema_field(CostSerializer)
     def get_cost(self, round: Round) -> Any:

@@ -15,6 +15,7 @@ from labeling.models import Project
 from labeling.permissions import may
 from labeling.views.access import answer, go_to, project_for, reader, signed_in
 from training import tasks
+from training.acquisition.selectors import arms_of
 from training.calibration.selectors import routed_in
 from training.contests.selectors import asked_in, figures_now
 from training.rounds.config import LOOP_PRESETS, to_yaml
@@ -180,6 +181,7 @@ def _detail(request: HttpRequest, project: Project, round: Round) -> HttpRespons
         "boxes": picture_of(round),
         "labelling": labelling_of(round, loop.config.judged_share),
         "cost": cost_of(round),
+        "arms": arms_of(round) if loop.config.pool_factor > 1 else [],
         "starts_from": start_policy(round),
         "policy": made_by(round, "policy"),
         "measured": measured_by(round),
