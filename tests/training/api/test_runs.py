@@ -11,6 +11,7 @@ from labeling.models import Project
 from tests.factories import ACTORS, make_project, owner_of, seven_actors
 from tests.training.api import test_contests, test_rounds
 from tests.training.constitutions import test_api as test_constitutions
+from tests.training.endpoints import test_views as test_endpoints
 from tests.training.factories import (
     make_evaluation,
     make_held_out_project,
@@ -34,7 +35,12 @@ ADMINS = (401, 404, 403, 403, 403, 403, 201)
 
 # Method, address under /api/v1/projects/<slug>/, and what each of the seven gets.
 # Rooms whose addresses are asked in tables of their own.
-ROOMS = [test_rounds.ADDRESSES, test_contests.ADDRESSES, test_constitutions.ADDRESSES]
+ROOMS = [
+    test_rounds.ADDRESSES,
+    test_contests.ADDRESSES,
+    test_constitutions.ADDRESSES,
+    test_endpoints.ADDRESSES,
+]
 DEEDS = [
     ("get", "runs/", READERS),
     ("post", "runs/", MAKERS),

@@ -28,6 +28,8 @@ FORM = {
     "allows_private": "on",
     "is_active": "on",
 }
+# Of the API: what tests/training/api/test_runs.py holds against all addresses there are.
+ADDRESSES = {"endpoints/", "endpoints/1/", "endpoints/1/test/", "endpoints/1/offer/"}
 SEES = (302, 403, 403, 403, 403, 403, 200)
 SENDS = (302, 403, 403, 403, 403, 403, 302)
 FAULTY = (302, 403, 403, 403, 403, 403, 422)
