@@ -99,7 +99,7 @@ def pairs_of_contest(contest: Contest) -> list[Pair]:
         *("comparison_id", "tiers", "verdict", "active_ms", "assignment__ended_at", "created_at")
     )
     for comparison, *word in found.order_by("pk"):
-        words[comparison].append(tuple(word))  # type: ignore[arg-type]
+        words[comparison].append(tuple(word))
     return [_pair(row, words[row.comparison_id] if row.comparison_id else []) for row in rows]
 
 

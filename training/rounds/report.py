@@ -57,17 +57,16 @@ class Slice:
 
     @property
     def says(self) -> str:
-        """Return worse where any judge is sure of it; else seems_worse, better or unsure.
+        """Return worse where any judge is sure of it, else what the first that spoke says.
 
-        It seems worse where the first judge that counts gives the policy less than one half.
+        It seems worse where that one gives the policy less than one half and is not sure.
         """
-        said = {rate.says for rate in self.rates.values()}
-        if "worse" in said:
+        if any(rate.says == "worse" for rate in self.rates.values()):
             return "worse"
         first = next((self.rates[by] for by in BY if by in self.rates), None)
         if first is not None and first.value < EVEN:
             return "seems_worse"
-        return "better" if "better" in said else "unsure"
+        return first.says if first is not None else "unsure"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Reads of a round's report: what its runs, its people and its evaluation left in the database."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db.models import Count, Q, Sum
@@ -228,7 +228,7 @@ def turns_of(project: Project, until: int) -> tuple[Turn, ...]:
     return tuple(_turn(row, by_run.get(row.run_id), promoted) for row in reversed(newest))
 
 
-def _turn(row: Evaluation, contest: Contest | None, promoted: set[int | None]) -> Turn:
+def _turn(row: Evaluation, contest: Contest | None, promoted: Collection[int]) -> Turn:
     told = row.run.result["evaluation"]
     rates = {by: _rate(told["wins"][by]) for by in ("judge", "reward") if by in told["wins"]}
     if contest is not None and contest.result["pairs"]:

@@ -272,11 +272,12 @@ def _people_have_judged(round: Round) -> bool:
     config, contest = loop_of(round).config, round_contest(round)
     if not config.human_evaluation:
         return True
-    if contest is None:
+    run = standing_steps(round, Kind.EVALUATE)[0].run
+    if contest is None and run is not None:
         contest = open_contest(
             actor=round.created_by,
             project=round.project,
-            run=standing_steps(round, Kind.EVALUATE)[0].run,
+            run=run,
             most=config.human_evaluation,
             indifference=config.indifference,
         )

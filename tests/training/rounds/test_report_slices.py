@@ -103,6 +103,7 @@ def test_what_a_slice_says_is_the_worst_that_is_sure():
     assert says(reward=rate(0.8, 0.7, 0.9), people=rate(0.2, 0.1, 0.4)) == "worse"
     assert says(reward=rate(0.8, 0.7, 0.9), people=rate(0.4, 0.2, 0.6)) == "seems_worse"
     assert says(reward=rate(0.8, 0.7, 0.9)) == "better"
+    assert says(reward=rate(0.8, 0.7, 0.9), people=rate(0.6, 0.4, 0.8)) == "unsure"
     assert says(reward=rate(0.6, 0.4, 0.9)) == "unsure"
 
 
