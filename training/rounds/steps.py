@@ -281,7 +281,7 @@ def _people_have_judged(round: Round) -> bool:
             most=config.human_evaluation,
             indifference=config.indifference,
         )
-    if contest.is_open:
+    if contest is not None and contest.is_open:
         contest = settle_contest(contest_id=contest.pk)
     return contest is not None and not contest.is_open
 
