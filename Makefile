@@ -20,7 +20,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --prefer-binary 
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo demo-reset serve admin test test-slow check check-steps format \
-	bench-loop bench-rounds bench-methods bench-train bench-oasst bench-web bench-annotator \
+	bench-loop bench-rounds bench-methods bench-labels bench-train bench-oasst bench-web bench-annotator \
 	bench-estimate clean
 
 help: ## List the targets
@@ -78,6 +78,9 @@ bench-rounds: $(RUNTIME) ## Turn three rounds on the demo world, three seeds: do
 
 bench-methods: $(RUNTIME) ## Compare the methods by gold and KL, three seeds (ARGS=--tune: their numbers)
 	@$(BIN)/python -m bench.methods $(ARGS)
+
+bench-labels: $(RUNTIME) ## Measure how many labels each way of choosing what is asked needs
+	@$(BIN)/python -m bench.labels $(ARGS)
 
 bench-train: $(RUNTIME) ## Measure the trainers beside bare TRL scripts
 	@$(BIN)/python -m bench.train $(ARGS)
