@@ -101,7 +101,8 @@ class JudgeInput(InputSerializer):
     """An AI judge to be made. `config` holds what differs from the preset."""
 
     name = serializers.CharField(max_length=MAX_NAME)
-    source = serializers.ChoiceField(choices=Judge.Source.choices, default=Judge.Source.MODEL)
+    # The name is the base class's own, of another meaning.
+    source: Any = serializers.ChoiceField(choices=Judge.Source.choices, default=Judge.Source.MODEL)
     model = serializers.IntegerField(required=False, allow_null=True, default=None)
     criteria = serializers.CharField(
         required=False, allow_blank=True, default="", max_length=MAX_CRITERIA
