@@ -3,7 +3,7 @@
 import pytest
 
 from labeling.exceptions import InvalidInput
-from labeling.models import AuditEvent, Prompt, Snapshot
+from labeling.models import AuditEvent, Prompt, Snapshot, Tag
 from tests.factories import make_project, make_prompt, owner_of
 from tests.training.factories import FAILS, make_demonstrations, make_model
 from tests.training.judges.factories import make_judge
@@ -380,3 +380,24 @@ def test_a_round_without_prompts_says_so_and_goes_on_once_there_are_some():
     turn(round)
     assert round.problem == ""
     turn_until(round, State.LABELLING)
+
+
+def test_prompts_that_are_left_alone_are_neither_sampled_nor_learned_from_nor_evaluated():
+    project = make_loop(
+        prompts=24, policy_recipe="ppo", exclude_tags="kept, other", judged_share=0.1
+    )
+    tag = Tag.objects.create(project=project, name="kept")
+    kept = set(Prompt.objects.order_by("pk").values_list("pk", flat=True)[::3])
+    for prompt in Prompt.objects.filter(pk__in=kept):
+        prompt.tags.add(tag)
+    round = turn_until(begin(project), State.LABELLING)
+    judge(project)
+    turn_until(round, State.DECIDING)
+    (sampled,), (learned,) = standing_steps(round, "sample"), standing_steps(round, "policy")
+    assert len(sampled.run.sampling.prompt_ids) == 16
+    asked_for = [
+        *sampled.run.sampling.prompt_ids,
+        *learned.run.prompts.prompt_ids,
+        *Evaluation.objects.get().prompt_ids,
+    ]
+    assert not kept & set(asked_for)
