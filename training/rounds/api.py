@@ -28,6 +28,7 @@ from training.rounds.selectors import (
     labelling_of,
     loop_of,
     promotions_of,
+    round_contest,
     rounds_of,
     standing_steps,
 )
@@ -119,6 +120,7 @@ class RoundDetailSerializer(RoundSerializer):
     """A round with what it made, how far its labels are and what it took."""
 
     config = serializers.DictField()
+    contest = serializers.SerializerMethodField()
     steps = serializers.SerializerMethodField()
     labelling = serializers.SerializerMethodField()
     arms = serializers.SerializerMethodField()
@@ -130,6 +132,7 @@ class RoundDetailSerializer(RoundSerializer):
 
         fields = (
             *RoundSerializer.Meta.fields,
+            "contest",
             "config",
             "steps",
             "labelling",
@@ -154,6 +157,12 @@ class RoundDetailSerializer(RoundSerializer):
     def get_arms(self, round: Round) -> Any:
         """Return how many comparisons each arm chose, chance first."""
         return ArmSerializer(arms_of(round), many=True).data
+
+    @extend_schema_field(serializers.IntegerField(allow_null=True))
+    def get_contest(self, round: Round) -> int | None:
+        """Return the number of the contest of its policies; null where there is none."""
+        contest = round_contest(round)
+        return contest.number if contest else None
 
     @extend_schema_field(CostSerializer)
     def get_cost(self, round: Round) -> Any:
