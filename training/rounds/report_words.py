@@ -90,5 +90,5 @@ def point_words(found: PerPoint | None) -> str:
     """Return whose win rate the cost is divided by."""
     if found is None:
         return _("No point of win rate was won.")
-    text = _("{points} points of win rate above 50 %, by {by}")
+    text = _("{points} points of win rate above one half, by {by}")
     return text.format(points=f"{found.points:.1f}", by=BY_NAMES[found.by])
