@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 from labeling.domain.content import ContentError, parse_prompt, plain_messages
 from training.configs import ConfigError, SampleConfig, parse_config
-from training.recipes.data import Dropped, Encoder, Ids, Messages
+from training.recipes.data import Dropped, Encoder, Ids
 from training.recipes.generation import Sampler
 from training.recipes.loading import load_policy, load_tokenizer, need_template
 
@@ -86,7 +86,7 @@ class Talker:
 
     def _ids(self, body: Mapping[str, Any]) -> Ids:
         try:
-            messages = cast(Messages, plain_messages(parse_prompt(body.get("messages"))))
+            messages = plain_messages(parse_prompt(body.get("messages")))
             return self._encoder.prompt(messages)
         except ContentError as error:
             raise Refused(400, "invalid_messages", f"messages: {error.reason}") from None
@@ -118,7 +118,7 @@ class Talker:
             said = [f"{name}: {text}" for name, texts in error.errors.items() for text in texts]
             raise Refused(400, "invalid_request", " ".join(said)) from None
 
-    def pieces(self, asked: Asked, ended: dict[str, Any]) -> Iterator[str]:
+    def pieces(self, asked: Asked, ended: dict[str, Any]) -> Generator[str]:
         """The reply's text as it comes; what it ended with is put into `ended` at the end."""
         sampler = Sampler(self._model, self._tokenizer, asked.config)
         ids: Ids = []

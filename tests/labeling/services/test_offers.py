@@ -5,12 +5,21 @@ import pytest
 from labeling.domain.records import Reply
 from labeling.domain.splits import split_of
 from labeling.exceptions import InvalidInput, NotFound
-from labeling.models import Annotator, AuditEvent, Comparison, OfferedPrompt, Project, Prompt
+from labeling.models import (
+    Annotator,
+    AuditEvent,
+    Comparison,
+    OfferedPrompt,
+    Project,
+    Prompt,
+    User,
+)
 from labeling.selectors.offers import held_offers, offers_of
 from labeling.services import offers
 from labeling.services.accounts import TOMBSTONE, erase_user
 from labeling.services.comparisons import queue_comparisons
 from labeling.services.offers import (
+    Offer,
     OfferDecided,
     decide_offer,
     offer_prompt,
@@ -31,7 +40,9 @@ def project() -> Project:
     return make_project()
 
 
-def offer(project, actor, text="Why is the sky blue?", consent=SENTENCE):
+def offer(
+    project: Project, actor: User, text: str = "Why is the sky blue?", consent: str = SENTENCE
+) -> Offer:
     messages = [{"role": "user", "content": text}]
     return offer_prompt(actor=actor, project=project, messages=messages, consent=consent)
 
@@ -128,7 +139,7 @@ def test_what_seems_personal_waits_for_a_manager(project):
 def test_taken_back_it_is_asked_of_nobody_and_its_text_is_gone(project):
     author = make_member(project, "manager")
     row = offer(project, author).row
-    prompt = row.prompt
+    prompt = Prompt.objects.get()
 
     said = [{"role": "assistant", "content": [{"type": "text", "text": str(n)}]} for n in range(4)]
     ensure_candidates(replies=[(prompt, Reply([one], ())) for one in said])
@@ -164,7 +175,7 @@ def test_erasing_a_person_erases_what_they_gave_and_redacts_what_held_it(project
     author = make_member(project, "manager")
     row, other = offer(project, author).row, offer(project, author, "Call +49 30 901820").row
     reply = [{"role": "assistant", "content": [{"type": "text", "text": "It scatters."}]}]
-    ensure_demonstrations(rows=[(row.prompt, reply)])
+    ensure_demonstrations(rows=[(Prompt.objects.get(), reply)])
     snapshot = freeze_snapshot(actor=None, project=project, kind="demonstrations")
     assert erase_user(actor=make_admin(), user=author) == [snapshot.pk]
     prompt = Prompt.objects.get()

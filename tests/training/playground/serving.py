@@ -110,4 +110,4 @@ def make_tiny_policy(folder: Path) -> None:
         | {"kv_heads": 1, "intermediate_size": 64, "max_positions": 96, "max_length": 96},
     )
     tokenizer = new_tokenizer(["red blue green cat dog bird"] * 4, 300, 96)
-    save_model(new_policy(shape, tokenizer), tokenizer, folder)  # type: ignore[arg-type]
+    save_model(new_policy(shape, tokenizer), tokenizer, folder)

@@ -17,7 +17,7 @@ from tests.training.playground.serving import make_tiny_policy
 from training.endpoints.client import Client, Server
 from training.endpoints.protocol import Ask
 from training.models import ModelVersion
-from training.playground import keeper, tasks
+from training.playground import tasks
 from training.playground.models import ServedModel
 from training.playground.services import ask_model
 from training.services.models import register_model
@@ -151,7 +151,7 @@ def test_a_database_that_is_away_is_borne_for_a_while(model, settings, monkeypat
         raise OperationalError("away")
 
     ask(model)
-    monkeypatch.setattr(keeper.services, "keep_lease", away)
+    monkeypatch.setattr("training.playground.services.keep_lease", away)
     began = time.monotonic()
     tasks.serve_model(model.pk)
     for thread in keepers():

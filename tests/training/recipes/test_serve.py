@@ -61,7 +61,7 @@ class Served:
 
     def inside(self) -> int:
         """How many requests are under way or wait."""
-        return self.ask("/health", method="GET")[1]["inside"]
+        return int(self.ask("/health", method="GET")[1]["inside"])
 
 
 @contextmanager
@@ -175,7 +175,7 @@ def until(holds, limit_s: float = 20.0) -> bool:
 
 def gone(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
 
