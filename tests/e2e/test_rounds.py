@@ -98,6 +98,17 @@ def read_round(page: Page, ranked: int) -> None:
     )
 
 
+def read_report(page: Page) -> None:
+    """Find in the round's report whether it helped, and what it took; go back to the round."""
+    page.get_by_role("link", name="Report", exact=True).click()
+    expect(page.get_by_role("heading", level=1, name="Report of round 1")).to_be_visible()
+    helped = page.locator("section", has=page.locator("#help-title"))
+    expect(helped.get_by_role("status")).not_to_be_empty()
+    expect(helped.locator("tbody tr").first).to_be_visible()
+    page.get_by_role("link", name="The round", exact=True).click()
+    expect(page.get_by_role("heading", level=1, name="Round 1")).to_be_visible()
+
+
 @pytest.mark.browser
 @pytest.mark.recipe
 def test_a_round_turns_in_a_browser(
@@ -118,6 +129,7 @@ def test_a_round_turns_in_a_browser(
     assert ranked == LOOP["prompts"]
     expect_at(owner, "deciding")
     read_round(owner, ranked)
+    read_report(owner)
     owner.locator("#note").fill("it wins")
     owner.get_by_role("button", name="Promote seedling v2").click()
     expect_at(owner, "done")
