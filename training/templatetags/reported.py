@@ -34,6 +34,11 @@ _WORDS: Final = {
     "template_changes_prompt": _("the chat template changes the prompt"),
     "tie": _("tie"),
     "too_long": _("too long"),
+    "principles": _("principles"),
+    "chains": _("whole chains"),
+    "cut_off": _("a revision was cut off"),
+    "empty_critique": _("empty critique"),
+    "empty_revision": _("empty revision"),
     "zero_weight": _("weight zero"),
 }
 
