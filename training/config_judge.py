@@ -29,14 +29,14 @@ class JudgeConfig(Config):
     reasons: bool = option(
         False,
         "judging",
-        "Let the judge write its reasons before it answers; they are kept. Aspects always have "
+        "Let the judge write its reasons before it answers; they are kept, and aspects always have "
         "them.",
     )
     clamp: float = option(
         0.4,
         "judging",
-        "A pair's probability after written reasons is kept from this to 1 less this (from 0.4 to "
-        "0.6); 0 keeps it as it is. Without reasons nothing is changed.",
+        "A pair's probability after written reasons is kept between this and 1 less this (0.4 and "
+        "0.6); 0 keeps it as it is, and without reasons nothing is changed.",
         within=(0.0, 0.5),
     )
     least_mass: float = option(
