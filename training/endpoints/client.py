@@ -158,7 +158,7 @@ class Client:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def stream(self, ask: Ask) -> Iterator[Piece]:
+    def stream(self, ask: Ask) -> Generator[Piece]:
         """Yield a reply piece by piece. Raises EndpointError.
 
         A failure before the first piece is tried again; afterwards a reply that was cut is Dropped.

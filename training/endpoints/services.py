@@ -235,7 +235,8 @@ def _found_wrong(endpoint: Endpoint) -> str:
         with Client(quick) as client:
             client.reply(ask)
     except EndpointError as error:
-        return error.args[0]  # the sentence itself, with its parts
+        sentence: str = error.args[0]  # with its parts
+        return sentence
     except PrefloopError as error:
         return error.message
     return ""

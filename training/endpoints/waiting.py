@@ -46,7 +46,7 @@ def resume_waiting() -> list[int]:
     It is asked less often the longer it is away. No transaction is open while it is asked.
     """
     resumed: list[int] = []
-    for endpoint, runs in groupby(waiting_runs(), lambda run: run.base_model.endpoint):
+    for endpoint, runs in groupby(waiting_runs(), _endpoint_of):
         due = [run for run in runs if _is_due(run)]
         if not due or not _may_ask(endpoint, due) or not knock(endpoint=endpoint):
             continue
@@ -54,6 +54,13 @@ def resume_waiting() -> list[int]:
             with suppress(RunMovedOn):
                 resumed.append(resume_run(actor=None, run=run).pk)
     return resumed
+
+
+def _endpoint_of(run: TrainingRun) -> Endpoint:
+    model = run.base_model
+    assert model is not None  # noqa: S101 - those alone are read that have an endpoint
+    assert model.endpoint is not None  # noqa: S101
+    return model.endpoint
 
 
 def _is_due(run: TrainingRun) -> bool:

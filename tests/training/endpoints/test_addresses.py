@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from tests.openai_server import openai_server, status
-from training.endpoints import addresses
 from training.endpoints.addresses import address_problem, resolve, url_problem
 from training.endpoints.client import Client, Server
 from training.endpoints.errors import AddressRefused, Unreachable
@@ -172,7 +171,7 @@ def test_the_connection_goes_to_the_address_that_was_judged(monkeypatch: pytest.
 
     real = socket.getaddrinfo
     with openai_server() as server:
-        monkeypatch.setattr(addresses.socket, "getaddrinfo", once)
+        monkeypatch.setattr(socket, "getaddrinfo", once)
         url = f"http://models.example.org:{server.port}/v1"
         with Client(Server(base_url=url, model="tiny", allows_private=True)) as client:
             assert client.reply(ASK).text

@@ -14,7 +14,7 @@ from tests.openai_server import OpenAIServer, openai_server
 from training.endpoints import errors
 from training.endpoints.client import Client, Server
 from training.endpoints.pace import Pace, backoff_s
-from training.endpoints.protocol import Ask, Reply
+from training.endpoints.protocol import Ask, Piece, Reply
 
 ASK = Ask(messages=[{"role": "user", "content": "Which colour?"}], max_new_tokens=16, seed=7)
 SECRET = "sk-very-secret"
@@ -149,7 +149,7 @@ def test_an_answer_may_not_be_endless(server: OpenAIServer):
 @pytest.mark.parametrize("deed", [far.cut_stream, far.failing_stream])
 def test_a_stream_that_has_begun_is_not_begun_again(server: OpenAIServer, deed: far.Deed):
     server.plan(deed)
-    said = []
+    said: list[Piece] = []
     with client_of(server) as client, pytest.raises(errors.Dropped):
         said.extend(client.stream(ASK))
     assert len(server.chats()) == 1
@@ -171,8 +171,9 @@ def test_whoever_stops_listening_to_a_stream_frees_its_place(server: OpenAIServe
 
 
 def test_retry_after_is_honoured_by_number_and_by_date(server: OpenAIServer):
-    for said in (lambda: "1", lambda: formatdate(time.time() + 2, usegmt=True)):
-        server.plan(far.status(429, Retry_After=said()))
+    for by_date in (False, True):
+        asked = formatdate(time.time() + 2, usegmt=True) if by_date else "1"
+        server.plan(far.status(429, Retry_After=asked))
         start = time.monotonic()
         with client_of(server) as client:
             client.reply(ASK)
@@ -198,7 +199,7 @@ def test_many_at_a_time_but_not_more_than_that(server: OpenAIServer):
     assert sorted(found) == list(range(12))
     assert server.most_at_once == 3
     by_seed = {one.body["seed"]: " ".join(far.words_for(one.body)) for one in server.chats()}
-    assert {place: reply.text for place, reply in found.items()} == by_seed  # type: ignore[union-attr]
+    assert {place: reply.text for place, reply in found.items()} == by_seed
 
 
 def test_one_that_fails_does_not_end_the_others(server: OpenAIServer):
