@@ -114,9 +114,10 @@ def test_an_admin_names_tests_and_offers_one():
     piece = client.post(offer, {"project": project.slug}, headers=HTMX).content.decode()
     assert "far v1" in piece
     model = outside_model_of(endpoint)
-    page = client.get(reverse("training:model_detail", args=[project.slug, model.pk]))
-    assert "Sample and queue" in page.content.decode()
-    assert "Train on from here" not in page.content.decode()
+    shown = client.get(reverse("training:model_detail", args=[project.slug, model.pk]))
+    page = shown.content.decode()
+    assert "Sample and queue" in page
+    assert "Train on from here" not in page
     assert (
         "far v1" in client.get(reverse("training:model_list", args=[project.slug])).content.decode()
     )

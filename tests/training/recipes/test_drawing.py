@@ -87,6 +87,7 @@ def test_a_cold_model_repeats_itself_and_is_asked_again(
     assert [row["draws"] for row in rows] == [1, 2, 2] * 6
     assert {row["text"] for row in rows if row["marks"]} <= {row["text"] for row in rows[::3]}
     result = rundir.read_result(folder)
+    assert result is not None
     assert result["metrics"]["redrawn"] == 12
     assert result["metrics"]["completion_tokens"] == sum(
         row["usage"]["completion_tokens"] for row in rows
