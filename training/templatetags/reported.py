@@ -40,6 +40,10 @@ _WORDS: Final = {
     "empty_critique": _("empty critique"),
     "empty_revision": _("empty revision"),
     "zero_weight": _("weight zero"),
+    "no_answer": _("the judge gave none of the answers"),
+    "means_ten": _("a rating of 1 that meant a 10"),
+    "inconsistent": _("an overall rating that the aspects belie"),
+    "request_refused": _("refused by the server"),
 }
 
 

@@ -106,7 +106,7 @@ def test_how_a_judge_leans_is_drawn(monkeypatch, tmp_path):
     assert "6 pairs, by how much likelier" in shown
     assert 'aria-label="Position bias: 0.30 on the average"' in shown
     assert shown.count('class="bar-1"') == 1
-    assert "too_long: 1" in shown
+    assert "too long 1" in shown
     assert 'name="which"' not in shown
     html = client_of(owner).get(page("run_detail", project, run.uid)).text
     assert str(judge) in html
