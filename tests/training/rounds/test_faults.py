@@ -50,7 +50,7 @@ def under_way(one: Beside, recipe: str, step: int) -> bool:
     told = one.ask("stands")
     assert not told["errors"], told
     state, at = told["runs"].get(recipe, ["", 0])
-    return state == "succeeded" or at >= step
+    return bool(state == "succeeded" or at >= step)
 
 
 def turn(stack: LiveStack, harm: Harm) -> dict[str, Any]:
