@@ -52,8 +52,8 @@ def freeze_snapshot(
 ) -> Snapshot:
     """Freeze the project's labels of a kind, optionally only those of some tags or annotators.
 
-    Where no kinds of annotators are named, AI judges' rankings are left out: they are taken where
-    they are asked for. `weights` says, by kind of annotator, how often a judgement counts when it
+    Where no kinds of annotators are named, AI judges' rankings and what AI revised are left out:
+    they are taken where they are asked for. `weights` says, by kind of annotator, how often a judgement counts when it
     is learned from; 1 where it says nothing. With `since` only judgements made from then on are
     taken.
 
@@ -177,6 +177,8 @@ def _take_demonstrations(
         if Annotator.Kind.IMPORTED in annotator_kinds:
             chosen |= Q(annotator=None)  # a file's demonstrations tell nobody who wrote them
         rows = rows.filter(chosen)
+    else:
+        rows = rows.exclude(annotator__kind=Annotator.Kind.AI)
     current = rows.filter(superseded_by=None)
     active = current.filter(state=State.ACTIVE, prompt__state=State.ACTIVE)
     snapshot.drops = {

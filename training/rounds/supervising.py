@@ -40,11 +40,11 @@ Kind = RoundStep.Kind
 _Of = Annotator.Kind
 
 KINDS: Final[dict[str, tuple[str, ...]]] = {
-    "all": (),
+    "all": (_Of.PERSON, _Of.SIMULATED, _Of.IMPORTED, _Of.AI),
     "people": (_Of.PERSON, _Of.SIMULATED, _Of.IMPORTED),
     "ai": (_Of.AI,),
 }
-"""Whose demonstrations each choice of `sft_from` takes; none named is everybody."""
+"""Whose demonstrations each choice of `sft_from` takes."""
 
 
 def nothing_to_learn_from(project: Project, loop: Loop) -> str:
@@ -56,8 +56,6 @@ def nothing_to_learn_from(project: Project, loop: Loop) -> str:
     if name and name != SHIPPED_NAME and latest_version(project, name) is None:
         said = gettext("This project has no constitution {name}: write it, or name another.")
         return said.format(name=name)
-    if loop.config.revises:
-        return ""
     rows = Demonstration.objects.filter(prompt__project=project, superseded_by=None)
     texts = rows.filter(state=PromptState.ACTIVE, prompt__state=PromptState.ACTIVE)
     start = first_policy(project) if loop.config.start == "base" else current_policy(project)
@@ -66,12 +64,14 @@ def nothing_to_learn_from(project: Project, loop: Loop) -> str:
         has_learned_to_reply(start) or fine_tuned_by_rounds(project, start)
     )
     fine_tunes = loop.config.sft == "each" or (loop.config.sft == "once" and new)
-    if fine_tunes and not _of_kind(loop.config.sft_from, texts).exists():
+    lacks = not loop.config.revises and not _of_kind(loop.config.sft_from, texts).exists()
+    if fine_tunes and lacks:
         return gettext(
             "The loop fine-tunes on demonstrations, and there are none of that kind: import or "
             "write some, name a constitution, or set sft to none."
         )
-    if mixes_texts(loop.recipe_config(loop.config.policy_recipe)) and not texts.exists():
+    mixes = mixes_texts(loop.recipe_config(loop.config.policy_recipe))
+    if mixes and not _of_kind("people", texts).exists():
         return gettext(
             "PPO-ptx keeps demonstrations likely: import some, or set ptx_coefficient to 0."
         )
@@ -81,8 +81,6 @@ def nothing_to_learn_from(project: Project, loop: Loop) -> str:
 def _of_kind(choice: str, rows: QuerySet[Demonstration]) -> QuerySet[Demonstration]:
     """Return the demonstrations that a snapshot for this `sft_from` would take."""
     kinds = KINDS[choice]
-    if not kinds:
-        return rows
     named = Q(annotator__kind__in=kinds)
     return rows.filter(named | Q(annotator=None) if _Of.IMPORTED in kinds else named)
 

@@ -189,9 +189,9 @@ def test_snapshots_choose_people_ai_or_both():
         kinds: freeze_snapshot(
             actor=None, project=project, kind="demonstrations", annotator_kinds=kinds
         ).counts["labels"]
-        for kinds in ((), ("ai",), ("imported",))
+        for kinds in ((), ("ai",), ("imported",), ("ai", "imported"))
     }
-    assert counts == {(): 5, ("ai",): 2, ("imported",): 3}
+    assert counts == {(): 3, ("ai",): 2, ("imported",): 3, ("ai", "imported"): 5}
 
 
 def test_withdrawn_revisions_are_learned_from_no_more():
@@ -202,7 +202,9 @@ def test_withdrawn_revisions_are_learned_from_no_more():
     count = Demonstration.objects.count()
     assert withdraw_revisions(actor=None, run=run) == 2
     assert withdraw_revisions(actor=None, run=run) == 0
-    frozen = freeze_snapshot(actor=None, project=project, kind="demonstrations")
+    frozen = freeze_snapshot(
+        actor=None, project=project, kind="demonstrations", annotator_kinds=["ai"]
+    )
     assert frozen.counts["labels"] == count - 2
     assert AuditEvent.objects.filter(verb="revisions.withdraw").count() == 1
     assert TrainingRun.objects.filter(revising__isnull=False).count() == 2
