@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from django.db import transaction
+
 from labeling.models import CandidateSource, Comparison, Judgement, Project, Snapshot
 from labeling.services.snapshots import freeze_snapshot
 from tests.factories import make_project
@@ -32,6 +34,7 @@ class World:
     late: Judgement
 
 
+@transaction.atomic
 def made_by(run: TrainingRun) -> ModelVersion:
     """Return the model of a run that is said to have ended."""
     TrainingRun.objects.filter(pk=run.pk).update(state=TrainingRun.State.SUCCEEDED)
