@@ -15,39 +15,87 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Contest",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("number", models.PositiveIntegerField()),
-                ("most", models.PositiveIntegerField(help_text="pairs of replies at most, ties known before too")),
-                ("indifference", models.FloatField(default=0.0, help_text="win rates this near to one half count as no difference")),
+                (
+                    "most",
+                    models.PositiveIntegerField(
+                        help_text="pairs of replies at most, ties known before too"
+                    ),
+                ),
+                (
+                    "indifference",
+                    models.FloatField(
+                        default=0.0,
+                        help_text="win rates this near to one half count as no difference",
+                    ),
+                ),
                 ("overlap", models.PositiveSmallIntegerField(default=1)),
                 ("priority", models.SmallIntegerField(default=0)),
                 (
                     "state",
                     models.CharField(
-                        choices=[("open", "open"), ("decided", "decided"), ("used_up", "used up"), ("withdrawn", "withdrawn")],
+                        choices=[
+                            ("open", "open"),
+                            ("decided", "decided"),
+                            ("used_up", "used up"),
+                            ("withdrawn", "withdrawn"),
+                        ],
                         default="open",
                         max_length=16,
                     ),
                 ),
-                ("left_out", models.JSONField(default=dict, help_text="prompts that are not asked, by reason")),
-                ("result", models.JSONField(blank=True, default=dict, help_text="the figures when it ended")),
+                (
+                    "left_out",
+                    models.JSONField(
+                        default=dict, help_text="prompts that are not asked, by reason"
+                    ),
+                ),
+                (
+                    "result",
+                    models.JSONField(
+                        blank=True, default=dict, help_text="the figures when it ended"
+                    ),
+                ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("ended_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "baseline",
-                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="contests_against", to="training.modelversion"),
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="contests_against",
+                        to="training.modelversion",
+                    ),
                 ),
                 (
                     "created_by",
-                    models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to=settings.AUTH_USER_MODEL),
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
                 ),
                 (
                     "policy",
-                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="contests", to="training.modelversion"),
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="contests",
+                        to="training.modelversion",
+                    ),
                 ),
                 (
                     "project",
-                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="contests", to="labeling.project"),
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="contests",
+                        to="labeling.project",
+                    ),
                 ),
                 (
                     "run",
@@ -64,7 +112,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="ContestComparison",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("place", models.PositiveIntegerField()),
                 ("policy_slot", models.PositiveSmallIntegerField(blank=True, null=True)),
                 ("policy_length", models.PositiveIntegerField()),
@@ -72,37 +125,57 @@ class Migration(migrations.Migration):
                 (
                     "comparison",
                     models.OneToOneField(
-                        blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name="contested", to="labeling.comparison"
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="contested",
+                        to="labeling.comparison",
                     ),
                 ),
                 (
                     "contest",
-                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="pairs", to="training.contest"),
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="pairs",
+                        to="training.contest",
+                    ),
                 ),
                 (
                     "prompt",
-                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="+", to="labeling.prompt"),
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="labeling.prompt",
+                    ),
                 ),
             ],
             options={"ordering": ["contest", "place"]},
         ),
         migrations.AddConstraint(
             model_name="contest",
-            constraint=models.UniqueConstraint(fields=("project", "number"), name="contest_number_unique"),
+            constraint=models.UniqueConstraint(
+                fields=("project", "number"), name="contest_number_unique"
+            ),
         ),
         migrations.AddConstraint(
             model_name="contest",
             constraint=models.UniqueConstraint(
-                condition=Q(("state", "withdrawn"), _negated=True), fields=("run",), name="one_contest_per_evaluation"
+                condition=Q(("state", "withdrawn"), _negated=True),
+                fields=("run",),
+                name="one_contest_per_evaluation",
             ),
         ),
         migrations.AddConstraint(
             model_name="contestcomparison",
-            constraint=models.UniqueConstraint(fields=("contest", "place"), name="contest_place_unique"),
+            constraint=models.UniqueConstraint(
+                fields=("contest", "place"), name="contest_place_unique"
+            ),
         ),
         migrations.AddConstraint(
             model_name="contestcomparison",
-            constraint=models.UniqueConstraint(fields=("contest", "prompt"), name="contest_prompt_unique"),
+            constraint=models.UniqueConstraint(
+                fields=("contest", "prompt"), name="contest_prompt_unique"
+            ),
         ),
         migrations.AddConstraint(
             model_name="contestcomparison",
