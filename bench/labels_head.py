@@ -29,7 +29,8 @@ class Head:
     def members(self, count: int, rng: np.random.Generator) -> Array:
         """Return weights drawn from the Gaussian, an array of shape (weights, count)."""
         spread = np.linalg.cholesky(np.linalg.inv(self.hessian))
-        return self.weights[:, None] + spread @ rng.normal(size=(len(self.weights), count))
+        drawn: Array = self.weights[:, None] + spread @ rng.normal(size=(len(self.weights), count))
+        return drawn
 
 
 def represent(states: Array, prompts: Array, pool: Array) -> Array:
@@ -52,7 +53,8 @@ def represent(states: Array, prompts: Array, pool: Array) -> Array:
     rng = np.random.default_rng(0)
     turns = rng.normal(size=(found.shape[1], COSINES))
     cosines = np.cos(found @ turns + rng.uniform(0, 2 * np.pi, COSINES)) * np.sqrt(2 / COSINES)
-    return np.concatenate([found, cosines], axis=1) * np.sqrt(0.5)
+    both: Array = np.concatenate([found, cosines], axis=1) * np.sqrt(0.5)
+    return both
 
 
 def fit(differences: Array, targets: Array, precision: float = PRECISION) -> Head:

@@ -1,5 +1,7 @@
 """Rounds that choose what they ask: by chance at first, then by an earlier round's reward model."""
 
+from typing import Any
+
 import pytest
 
 from labeling.exceptions import InvalidInput
@@ -38,7 +40,7 @@ def _played(monkeypatch, tmp_path):
     play(monkeypatch, tmp_path)
 
 
-def _second_round(**changes):
+def _second_round(**changes: Any) -> tuple[Round, Round]:
     """Return a round whose project has a reward model of an earlier round, which was cancelled."""
     project = make_loop(prompts=8, judged_share=0.1, **{**CHOOSING, **changes})
     first = turn_until(begin(project), State.LABELLING)
@@ -48,7 +50,7 @@ def _second_round(**changes):
     return first, begin(project)
 
 
-def _arms(round):
+def _arms(round: Round) -> list[str]:
     return sorted(RoundComparison.objects.filter(round=round).values_list("arm", flat=True))
 
 
