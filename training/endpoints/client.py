@@ -9,7 +9,6 @@ Pure: no Django, no torch, so recipes, pages and tests use the same one.
 
 from __future__ import annotations
 
-import email.utils
 import json
 import ssl
 import threading
@@ -36,12 +35,9 @@ from training.endpoints.errors import (
     Nonsense,
     NotThere,
     RequestRefused,
-    ServerFault,
-    Silent,
     TooLong,
-    TooManyRequests,
-    Unreachable,
 )
+from training.endpoints.failures import Limits, refusal, retry_after_s, translated
 from training.endpoints.pace import Pace, backoff_s
 from training.endpoints.protocol import (
     Ask,
@@ -59,6 +55,7 @@ from training.endpoints.protocol import (
 T = TypeVar("T")
 LONGEST_RETRY_AFTER_S: Final = 600.0
 """A server that asks for a longer wait is given up; whoever asked may come back later."""
+SHOWN_MODELS: Final = 10
 _ERROR_BYTES: Final = 16_384
 _NEW_LIMIT: Final = "max_completion_tokens"
 
@@ -99,6 +96,11 @@ class Client:
         self._pace = Pace(server.requests_per_minute, self._closed)
         self._slots = threading.BoundedSemaphore(server.concurrency)
         self._limit_name = "max_tokens"
+        self._limits = Limits(
+            connect_s=server.connect_timeout_s,
+            silence_s=server.read_timeout_s,
+            total_s=server.total_timeout_s,
+        )
         backend = PinnedBackend(
             allows_private=server.allows_private, deadline=self._deadline, closed=self._closed
         )
@@ -177,6 +179,20 @@ class Client:
         read = partial(self._body, "GET", "models", None)
         raw, _tries = self._patiently(lambda: self._in_turn(read))
         return read_models(raw)
+
+    def told(self, error: EndpointError) -> str:
+        """Return what is wrong; of a model that is not there, with the names of those that are."""
+        sentence: str = error.args[0]
+        if not isinstance(error, NotThere):
+            return sentence
+        try:
+            names = self.models()
+        except EndpointError:
+            return sentence
+        if not names or self.server.model in names:
+            return sentence
+        named = ", ".join(shown(name) for name in names[:SHOWN_MODELS])
+        return _("{why} It knows these models: {names}.", why=sentence, names=named)
 
     # --- one request, patiently ---------------------------------------------------------------
 
@@ -264,7 +280,7 @@ class Client:
     ) -> Iterator[Iterator[bytes]]:
         """Give the chunks of an answer's body. Raises EndpointError for everything else."""
         end = time.monotonic() + self.server.total_timeout_s
-        with self._translated(), self._until(end):
+        with translated(self._limits), self._until(end):
             response = self._pool.handle_request(self._request(method, path, body))
         try:
             chunks = self._chunks(response, end)
@@ -311,7 +327,7 @@ class Client:
         stream: Iterator[bytes] = iter(response.iter_stream())
         size = 0
         while True:
-            with self._translated(), self._until(end):
+            with translated(self._limits), self._until(end):
                 chunk = next(stream, None)
             if chunk is None:
                 return
@@ -334,40 +350,6 @@ class Client:
         finally:
             self._deadline.at = before
 
-    # --- what went wrong --------------------------------------------------------------------------
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Say in our words what the connection's failures mean."""
-        try:
-            yield
-        except httpcore2.ConnectTimeout:
-            raise Unreachable(
-                _(
-                    "No connection came about within {count} s: start the server, or correct the "
-                    "base URL.",
-                    count=f"{self.server.connect_timeout_s:g}",
-                )
-            ) from None
-        except httpcore2.ConnectError as error:
-            raise Unreachable(_connect_sentence(error)) from None
-        except (httpcore2.TimeoutException, TimeoutError):
-            raise Silent(
-                _(
-                    "The server was silent for {silent} s, or not done after {total} s: raise the "
-                    "limits, or ask for fewer tokens.",
-                    silent=f"{self.server.read_timeout_s:g}",
-                    total=f"{self.server.total_timeout_s:g}",
-                )
-            ) from None
-        except (httpcore2.NetworkError, httpcore2.ProtocolError, OSError):
-            raise Dropped(
-                _(
-                    "The connection ended before the answer did: try again, or look into the "
-                    "server's log."
-                )
-            ) from None
-
     def _refuse(self, response: httpcore2.Response, chunks: Iterator[bytes]) -> None:
         """Raise what a status other than success means, with what the server says of it."""
         raw = bytearray()
@@ -377,7 +359,7 @@ class Client:
                 if len(raw) > _ERROR_BYTES:
                     break
         said = shown(self._without_key(said_in(bytes(raw))))
-        raise _refusal(response.status, said, _retry_after(response))
+        raise refusal(response.status, said, retry_after_s(response))
 
     def _without_key(self, text: str) -> str:
         """Some servers repeat the key that they refuse."""
@@ -398,56 +380,3 @@ def _port(port: int | None) -> bytes:
 
 def _target(path: str) -> bytes:
     return quote(path, safe="/%:@!$&'()*+,;=~").encode()
-
-
-def _connect_sentence(error: Exception) -> str:
-    cause = error.args[0] if error.args else None
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return _("The server's certificate is not trusted: install its authority, or correct it.")
-    if isinstance(cause, ssl.SSLError):
-        return _("The server speaks no TLS there: write http in the base URL, or another port.")
-    return _("Nobody answers at the server's address: start the server, or correct the base URL.")
-
-
-def _retry_after(response: httpcore2.Response) -> float | None:
-    """Return how many seconds a server asks to wait, by number or by date."""
-    found = [value for name, value in response.headers if name.lower() == b"retry-after"]
-    if not found:
-        return None
-    text = found[0].decode("latin-1").strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        return max(email.utils.parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _refusal(status: int, said: str, retry_after_s: float | None) -> EndpointError:
-    if status == 429:
-        text = _("The server wants fewer requests ({said}): lower the rate, or wait.", said=said)
-        return TooManyRequests(text, retry_after_s=retry_after_s)
-    if status in (401, 403):
-        text = _("The server refuses the key ({said}): give a valid one.", said=said)
-        return KeyRefused(text)
-    if status == 404 or 300 <= status < 400:
-        text = _(
-            "The server has nothing there ({status}, {said}): correct the base URL and the model's "
-            "name.",
-            status=status,
-            said=said,
-        )
-        return NotThere(text)
-    if status in (408, 409, 425) or status >= 500:
-        text = _(
-            "The server failed ({status}, {said}): try again later, or look into the server's log.",
-            status=status,
-            said=said,
-        )
-        return ServerFault(text, retry_after_s=retry_after_s)
-    text = _(
-        "The server refuses the request ({status}, {said}): change what it names.",
-        status=status,
-        said=said,
-    )
-    return RequestRefused(text)

@@ -233,9 +233,12 @@ def _found_wrong(endpoint: Endpoint) -> str:
         server = server_of(endpoint)
         quick = replace(server, retries=0, read_timeout_s=TEST_S, total_timeout_s=TEST_S)
         with Client(quick) as client:
-            client.reply(ask)
-    except EndpointError as error:
-        sentence: str = error.args[0]  # with its parts
+            try:
+                client.reply(ask)
+            except EndpointError as error:
+                return client.told(error)
+    except EndpointError as error:  # an address or a key with which there is no client
+        sentence: str = error.args[0]
         return sentence
     except PrefloopError as error:
         return error.message

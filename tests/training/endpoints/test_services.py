@@ -9,7 +9,9 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 
 from labeling.exceptions import InvalidInput
+from labeling.language import said
 from labeling.models import AuditEvent
+from tests import openai_server as far
 from tests.factories import make_admin, make_project, owner_of
 from tests.openai_server import openai_server
 from tests.training.endpoints.factories import KEY, make_endpoint, outside_model_of
@@ -155,6 +157,17 @@ def test_the_test_of_a_connection_says_what_is_wrong_and_forgets_it_when_it_work
         assert len(server.chats()) == 2
     tests = AuditEvent.objects.filter(verb="endpoint.test").order_by("pk")
     assert [event.data["works"] for event in tests] == [False, True]
+
+
+def test_a_model_that_is_not_there_is_told_beside_those_that_are():
+    with openai_server() as server:
+        server.always = far.status(404, {"error": {"message": "no such model"}})
+        checked = check_endpoint(actor=None, endpoint=make_endpoint(server, model_name="tyni"))
+        assert "It knows these models: 'tiny', 'other'." in checked.problem
+        assert said(checked.problem, checked.problem_parts) == checked.problem
+        server.always = far.status(404)
+        checked = check_endpoint(actor=None, endpoint=make_endpoint(server, name="near"))
+        assert "It knows" not in checked.problem
 
 
 def test_a_dead_server_is_said_to_be():
