@@ -159,7 +159,7 @@ class SampleConfig(Config):
         "transformers",
         "machine",
         "What draws the replies of a model that lies here: the model itself with a cache, or vLLM "
-        "where it is installed. An outside model replies where it is.",
+        "where it is installed; an outside model replies where it is.",
         choices=("transformers", "vllm"),
     )
     batch_size: int = option(32, "machine", "Replies generated at a time.", within=(1, 65_536))
