@@ -49,13 +49,14 @@ def freeze_snapshot(
     include_gold: bool = False,
     since: datetime | None = None,
     weights: Mapping[str, float] | None = None,
+    exclude_tags: Collection[str] = (),
 ) -> Snapshot:
     """Freeze the project's labels of a kind, optionally only those of some tags or annotators.
 
     Where no kinds of annotators are named, AI judges' rankings and what AI revised are left out:
-    they are taken where they are asked for. `weights` says, by kind of annotator, how often a judgement counts when it
-    is learned from; 1 where it says nothing. With `since` only judgements made from then on are
-    taken.
+    they are taken where they are asked for. Labels of prompts with one of `exclude_tags` are left
+    out. `weights` says, by kind of annotator, how often a judgement counts when it is learned from;
+    1 where it says nothing. With `since` only judgements made from then on are taken.
 
     Judgements on gold items are left out unless they are asked for: the answers by which people
     are measured stay apart from what models learn. Judgements by which models are measured are
@@ -69,6 +70,7 @@ def freeze_snapshot(
         "annotator_kinds": sorted(annotator_kinds),
         "include_gold": include_gold,
         **({"since": since.isoformat()} if since else {}),
+        **({"exclude_tags": sorted(exclude_tags)} if exclude_tags else {}),
         **({"weights": _checked_weights(weights)} if weights else {}),
     }
     snapshot = Snapshot.objects.create(
@@ -80,9 +82,9 @@ def freeze_snapshot(
         created_by=actor,
     )
     if kind == Snapshot.Kind.PREFERENCES:
-        _take_judgements(snapshot, tags, annotator_kinds, include_gold, since)
+        _take_judgements(snapshot, tags, exclude_tags, annotator_kinds, include_gold, since)
     else:
-        _take_demonstrations(snapshot, tags, annotator_kinds)
+        _take_demonstrations(snapshot, tags, exclude_tags, annotator_kinds)
     snapshot.sha256 = hash_of(snapshot)
     snapshot.save()
     audit.record(
@@ -127,6 +129,7 @@ def hash_of(snapshot: Snapshot) -> str:
 def _take_judgements(
     snapshot: Snapshot,
     tags: Collection[str],
+    exclude_tags: Collection[str],
     annotator_kinds: Collection[str],
     include_gold: bool,
     since: datetime | None,
@@ -136,6 +139,8 @@ def _take_judgements(
         rows = rows.filter(created_at__gte=since)
     if tags:
         rows = rows.filter(comparison__prompt__tags__name__in=list(tags))
+    if exclude_tags:
+        rows = rows.exclude(comparison__prompt__tags__name__in=list(exclude_tags))
     if annotator_kinds:
         rows = rows.filter(annotator__kind__in=list(annotator_kinds))
     rows = rows.distinct()
@@ -167,11 +172,16 @@ def _take_judgements(
 
 
 def _take_demonstrations(
-    snapshot: Snapshot, tags: Collection[str], annotator_kinds: Collection[str]
+    snapshot: Snapshot,
+    tags: Collection[str],
+    exclude_tags: Collection[str],
+    annotator_kinds: Collection[str],
 ) -> None:
     rows = Demonstration.objects.filter(prompt__project=snapshot.project)
     if tags:
         rows = rows.filter(prompt__tags__name__in=list(tags)).distinct()
+    if exclude_tags:
+        rows = rows.exclude(prompt__tags__name__in=list(exclude_tags))
     if annotator_kinds:
         chosen = Q(annotator__kind__in=list(annotator_kinds))
         if Annotator.Kind.IMPORTED in annotator_kinds:

@@ -147,6 +147,7 @@ def _start_fine_tuning(round: Round) -> TrainingRun:
             kind=Snapshot.Kind.DEMONSTRATIONS,
             note=f"round {round.number}",
             annotator_kinds=KINDS[loop.config.sft_from],
+            exclude_tags=loop.config.excluded_tag_names,
         )
     except NothingToFreeze as error:
         raise steps.Stuck(error.args[0]) from None

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from labeling.exceptions import InvalidInput
-from labeling.models import Demonstration, Project
+from labeling.models import Demonstration, Project, Prompt, Tag
 from labeling.models.prompts import State as TextState
 from tests.factories import owner_of
 from tests.training.factories import make_demonstrations
@@ -82,6 +82,7 @@ def test_once_is_once_whether_its_policy_was_promoted_or_not():
     assert bases(three, "sample") == [two.policy]
 
 
+@pytest.mark.slow
 def test_a_policy_that_was_not_promoted_leaves_the_fine_tuned_one_in_place():
     project = make_written()
     one = ended(begin(project), promote=False)
@@ -158,6 +159,19 @@ def test_a_redone_fine_tuning_keeps_the_revisions():
     assert made_by(round, "sft") != old
     assert bases(round, "sample") == [made_by(round, "sft")]
     assert Demonstration.objects.filter(state=TextState.WITHDRAWN).count() == 0
+
+
+def test_what_the_loop_leaves_alone_is_neither_revised_nor_learned():
+    project = make_loop(prompts=12, sft="once", constitution="default", exclude_tags="secret")
+    make_demonstrations(project, 3)
+    tag = Tag.objects.create(project=project, name="secret")
+    for prompt in (*Prompt.objects.order_by("pk")[:2], Prompt.objects.order_by("pk").last()):
+        prompt.tags.add(tag)  # the last one has a demonstration
+    round = turn(turn(begin(project)))
+    assert len(standing_steps(round, "revise")[0].run.revising.prompt_ids) == 15 - 3
+    snapshot = standing_steps(round, "sft")[0].run.snapshot
+    assert snapshot.counts["labels"] == 12 + 2
+    assert snapshot.selection["exclude_tags"] == ["secret"]
 
 
 def test_turning_again_and_again_makes_nothing_twice():
