@@ -97,12 +97,13 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Spent:
-    """What the round took: judgements, seconds that people were active, seconds of its runs.
+    """What the round took: people's judgements, the seconds they took, seconds of its runs.
 
-    What was said for the evaluation alone is told apart.
+    What AI judges said, and what people said for the evaluation alone, is told apart.
     """
 
     judgements: int
+    ai_judgements: int
     active_s: float
     computed_s: float
     evaluation_judgements: int

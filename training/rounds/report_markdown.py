@@ -151,6 +151,11 @@ def _cost(report: RoundReport) -> Iterator[str]:
     head = ["", _("In all"), _("Per point of win rate")]
     rows = [
         [_("Judgements"), str(spent.judgements), f"{each.judgements:.3g}" if each else "–"],
+        *(
+            [[_("Judgements by AI judges"), str(spent.ai_judgements), "–"]]
+            if spent.ai_judgements
+            else []
+        ),
         [
             _("People's active time"),
             lasting(spent.active_s),

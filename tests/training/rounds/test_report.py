@@ -12,9 +12,9 @@ from labeling.demo import world
 from labeling.demo.gold import gold_score
 from labeling.domain.content import parse_prompt
 from labeling.domain.records import Record
-from labeling.models import Project, Prompt
+from labeling.models import Annotator, Project, Prompt
 from labeling.services.prompts import ensure_prompts
-from tests.factories import ACTORS, owner_of, seven_actors
+from tests.factories import ACTORS, make_comparison, owner_of, seven_actors
 from tests.training.contests.playing import (
     add_evaluating_round,
     line,
@@ -27,7 +27,7 @@ from tests.training.contests.playing import (
 from tests.training.factories import make_held_out_project
 from training import tasks
 from training.contests.services import open_contest
-from training.rounds.models import Round
+from training.rounds.models import Round, RoundComparison
 from training.rounds.report_markdown import fenced, inline, to_markdown
 from training.rounds.report_reading import round_report, turns_of
 from training.rounds.selectors import made_by, standing_steps
@@ -230,3 +230,26 @@ def test_reads_do_not_grow_with_prompts_or_rounds():
     counts.append(len(found))
     assert len(set(counts)) == 1, counts
     assert Project.objects.count() == 2
+
+
+def test_cost_by_hand_and_ai_judges_apart():
+    round = make_evaluating_round(prompts=3)
+    project = round.project
+    comparisons = [make_comparison(project) for _ in range(3)]
+    RoundComparison.objects.bulk_create(
+        [RoundComparison(round=round, comparison=one, arm="margin") for one in comparisons]
+    )
+    prefer(project, "tie", tiers=[[0, 1], [2], [3]])  # two seconds each
+    spent = round_report(round).spent
+    assert (spent.judgements, spent.ai_judgements, spent.active_s) == (3, 0, 6.0)
+    (arm,) = round_report(round).arms
+    assert (arm.name, arm.comparisons, arm.judgements, arm.ties) == ("margin", 3, 3, 0)
+    point = round_report(round).per_point  # every pair is won: 50 points above one half
+    assert (point.points, point.judgements, point.computed_s) == (50.0, 3 / 50, 90 / 50)
+    Annotator.objects.update(kind=Annotator.Kind.AI)
+    spent = round_report(round).spent
+    assert (spent.judgements, spent.ai_judgements) == (0, 3)
+    client = client_of(owner_of(project))
+    for name in PAGES[::2]:
+        assert "Judgements by AI judges" in client.get(page(name, round)).text
+    assert "margin" in client.get(page("round_report", round)).text

@@ -132,6 +132,7 @@ def test_whose_word_counts():
 def test_cost_per_point_by_hand():
     spent = Spent(
         judgements=120,
+        ai_judgements=500,
         active_s=3600.0,
         computed_s=600.0,
         evaluation_judgements=30,
