@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -18,10 +19,9 @@ from training.models import ModelVersion
 from training.playground import streaming, tasks, views
 from training.playground.models import ServedModel
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 # In the order of ACTORS: nobody, a stranger, annotator, viewer, manager, owner, site admin.
 CLOSED = (302, 404, 403, 403, 200, 200, 200)
-OPEN = (302, 404, 200, 403, 200, 200, 200)
 MANAGERS_SEND = (302, 404, 403, 403, 302, 302, 302)
 ITS_AUTHOR_SENDS = (302, 404, 403, 403, 404, 302, 404)
 MESSAGES = [{"role": "user", "content": "Why is the sky blue?"}]
@@ -29,9 +29,10 @@ MESSAGES = [{"role": "user", "content": "Why is the sky blue?"}]
 
 @pytest.fixture(autouse=True)
 def rung(monkeypatch) -> list[int]:
-    """Keep for whom a worker was rung."""
+    """Keep for whom a worker was rung; a test is one transaction, which never commits."""
     found: list[int] = []
     monkeypatch.setattr(tasks, "ring_served", found.append)
+    monkeypatch.setattr(transaction, "on_commit", lambda deed: deed())
     return found
 
 
@@ -59,8 +60,7 @@ def ask(client: Client, model: ModelVersion, **fields: object):
 
 
 def events(response) -> list[tuple[str, dict]]:
-    raw = b"".join(response).decode()
-    response.close()
+    raw = b"".join(response).decode()  # read to its end, which closes it
     found = []
     for block in filter(None, raw.split("\n\n")):
         name, data = block.split("\n")
@@ -80,37 +80,41 @@ def events(response) -> list[tuple[str, dict]]:
         ("playground_decide", MANAGERS_SEND),
     ],
 )
-@pytest.mark.parametrize("is_open", [False, True])
-def test_pages_answer_each_of_the_seven(name, expected, is_open):
-    project = make_project(opens_playground=is_open)
-    model = make_model(project)
-    found = []
-    with speaking("Hello") as speaker:
-        for user in seven_actors(project).values():
-            OfferedPrompt.objects.all().delete()
-            Prompt.objects.all().delete()
-            text = [{"role": "user", "content": "Write to me@example.org"}]
-            offer_prompt(actor=owner_of(project), project=project, messages=text, consent="Yes.")
-            row = OfferedPrompt.objects.get()
-            lease(model, port=speaker.port)
-            about_one = name in {"playground_withdraw", "playground_decide"}
-            url = page(project, name, *([row.pk] if about_one else []))
-            client = client_of(user)
-            if name in {"playground", "playground_prompts"}:
-                response = client.get(url)
-            else:
-                said = {**asked(model), "consent": "1", "take": "1"}
-                response = client.post(url, said)
-            if response.streaming:
-                b"".join(response)
-                response.close()
-            found.append(response.status_code)
-    if is_open:
-        # An annotator is let in as far as a manager is, but decides about nobody's texts.
-        wanted = {"playground_withdraw": 404, "playground_withdraw_all": 302}
-        annotator = wanted.get(name, 403 if name == "playground_decide" else 200)
-        expected = (*expected[:2], annotator, *expected[3:])
+def test_pages_answer_each_of_the_seven(name, expected):
+    project = make_project()
+    found = [status(project, name, user) for user in seven_actors(project).values()]
     assert dict(zip(ACTORS, found, strict=True)) == dict(zip(ACTORS, expected, strict=True))
+
+
+def test_where_it_is_open_annotators_talk_but_decide_about_nobodys_texts():
+    project = make_project(opens_playground=True)
+    annotator, viewer = make_member(project), make_member(project, "viewer")
+    names = ("playground", "playground_prompts", "playground_reply", "playground_offer")
+    assert [status(project, name, annotator) for name in names] == [200] * 4
+    assert [status(project, name, viewer) for name in names] == [403] * 4
+    assert status(project, "playground_withdraw_all", annotator) == 302
+    assert status(project, "playground_withdraw", annotator) == 404
+    assert status(project, "playground_decide", annotator) == 403
+
+
+def status(project: Project, name: str, user) -> int:
+    """Return what a page answers somebody, the owner having given a text; a model is ready."""
+    OfferedPrompt.objects.all().delete()
+    Prompt.objects.all().delete()
+    text = [{"role": "user", "content": "Write to me@example.org"}]
+    offer_prompt(actor=owner_of(project), project=project, messages=text, consent="Yes.")
+    row = OfferedPrompt.objects.get()
+    model = ModelVersion.objects.filter(project=project).first() or make_model(project)
+    about_one = name in {"playground_withdraw", "playground_decide"}
+    url = page(project, name, *([row.pk] if about_one else []))
+    with speaking("Hello") as speaker:
+        lease(model, port=speaker.port)
+        if name in {"playground", "playground_prompts"}:
+            return client_of(user).get(url).status_code
+        response = client_of(user).post(url, {**asked(model), "consent": "1", "take": "1"})
+        if response.streaming:
+            b"".join(response)
+        return response.status_code
 
 
 def test_annotators_see_the_link_where_it_leads_somewhere():
@@ -211,6 +215,7 @@ def test_what_the_child_refuses_is_said(status, wanted, text):
     assert (response.status_code, text in response.json()["message"]) == (wanted, True)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_only_so_many_streams_hold_a_thread(settings):
     """Beyond them people are told to wait; a stream that is closed makes room, once."""
     project = make_project()
