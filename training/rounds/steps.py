@@ -190,6 +190,7 @@ def freeze(round: Round) -> bool:
                 since=round.created_at if config.labels == "round" else None,
                 annotator_kinds=config.label_kinds,
                 weights=config.label_weights,
+                exclude_tags=config.excluded_tag_names,
             )
         except NothingToFreeze as error:
             raise Stuck(error.args[0]) from None
@@ -255,6 +256,7 @@ def _texts(round: Round) -> Snapshot:
             project=round.project,
             kind=Snapshot.Kind.DEMONSTRATIONS,
             note=f"round {round.number}",
+            exclude_tags=loop_of(round).config.excluded_tag_names,
         )
     except NothingToFreeze as error:
         raise Stuck(error.args[0]) from None
