@@ -4,7 +4,8 @@ import pytest
 
 from labeling.models import Judgement, SnapshotItem
 from labeling.services.snapshots import freeze_snapshot
-from tests.factories import make_project
+from tests.factories import make_comparison, make_project
+from tests.training.calibration.world import FIRST, ai_says, make_judge
 from tests.training.factories import (
     make_demonstrations,
     make_model,
@@ -13,6 +14,14 @@ from tests.training.factories import (
     make_snapshot,
 )
 from tests.training.lineage.world import all_train, made_by, make_world, say_sampled
+from training.constitutions.models import (
+    Constitution,
+    ConstitutionVersion,
+    RevisedDemonstration,
+    RevisingRun,
+)
+from training.judges.models import JudgementMade
+from training.judges.services import start_judging
 from training.lineage.graph import Edge, Kind, Relation
 from training.lineage.models import SnapshotSource
 from training.lineage.selectors import (
@@ -28,7 +37,7 @@ from training.lineage.selectors import (
     spread_of,
 )
 from training.lineage.services import note_sources
-from training.models import ModelVersion
+from training.models import ModelVersion, TrainingRun
 
 pytestmark = pytest.mark.django_db
 
@@ -164,3 +173,39 @@ def test_lineage_is_read_in_a_handful_of_queries(django_assert_num_queries):
         family_of(w.reward)
     with django_assert_num_queries(5):
         spread_of(w.early)
+
+
+def test_judgements_that_a_model_made_lead_back_to_it():
+    project = all_train(make_project())
+    judge = make_judge(project)
+    comparison = make_comparison(project, k=2)
+    run = start_judging(
+        actor=None, project=project, judge=judge, comparison_ids=[comparison.pk], seed=1
+    )
+    ai_says(judge, comparison, FIRST, soft=0.9)
+    made = Judgement.objects.get(annotator=judge.annotator)
+    JudgementMade.objects.create(judging=run.judging, judgement=made)
+    snapshot = freeze_snapshot(actor=None, project=project, annotator_kinds=["ai"])
+    source = SnapshotSource.objects.get(snapshot=snapshot)
+    assert (source.run, source.model, source.labels) == (run, judge.model, 1)
+    dpo = made_by(make_run(project, recipe="dpo", snapshot=snapshot))
+    assert judge.model_id in ancestors_of(dpo).models
+    assert dpo.pk in family_of(judge.model).models
+
+
+def test_revisions_lead_back_to_the_model_that_revised():
+    project = all_train(make_project())
+    texts = make_demonstrations(project, 2)
+    model = make_model(project)
+    words = Constitution.objects.create(project=project, name="kind")
+    version = ConstitutionVersion.objects.create(constitution=words, number=1, principles=[])
+    run = TrainingRun.objects.create(project=project, recipe="revise", base_model=model)
+    revising = RevisingRun.objects.create(run=run, model=model, constitution=version)
+    for item in texts.items.all():
+        RevisedDemonstration.objects.create(
+            revising_run=revising, demonstration=item.demonstration, chain={}
+        )
+    snapshot = freeze_snapshot(actor=None, project=project, kind="demonstrations")
+    assert list(
+        SnapshotSource.objects.filter(snapshot=snapshot).values_list("run", "model", "labels")
+    ) == [(run.pk, model.pk, 2)]
