@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.training.playground.serving import make_tiny_policy
 from training import launcher
 from training.configs import parse_config
 from training.recipes.generation import generate
@@ -76,8 +77,16 @@ def served(folder: Path, *options: str) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def server(chain) -> Iterator[Served]:
-    with served(chain.model("sft"), "--waiting", "1", "--name", "tiny") as child:
+def policy(tmp_path_factory) -> Path:
+    """The folder of a policy with random weights."""
+    folder = tmp_path_factory.mktemp("served") / "policy"
+    make_tiny_policy(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(policy) -> Iterator[Served]:
+    with served(policy, "--waiting", "1", "--name", "tiny") as child:
         yield child
 
 
@@ -87,12 +96,12 @@ def events(answer: http.client.HTTPResponse) -> list[Any]:
     return [json.loads(line) for line in lines[:-1]]
 
 
-def test_a_whole_reply_is_the_one_that_the_seed_gives(server, chain):
+def test_a_whole_reply_is_the_one_that_the_seed_gives(server, policy):
     status, body = server.ask(seed=7, temperature=0.8, top_p=0.9)
     config = parse_config(
         "sample", {"max_new_tokens": 8, "temperature": 0.8, "top_p": 0.9, "max_length": 96}
     )
-    (drawn,) = generate(chain.model("sft"), ["red cat"], config, seed=7)
+    (drawn,) = generate(policy, ["red cat"], config, seed=7)
     assert status == 200
     (choice,) = body["choices"]
     assert choice["message"] == {"role": "assistant", "content": drawn.text}
@@ -102,10 +111,10 @@ def test_a_whole_reply_is_the_one_that_the_seed_gives(server, chain):
 
 
 def test_a_stream_says_the_same_in_pieces(server):
-    _, whole = server.ask(seed=3)
+    _, whole = server.ask(seed=3, max_tokens=40)
     options = {"stream": True, "stream_options": {"include_usage": True}}
     connection, answer = server.open(
-        "POST", "/v1/chat/completions", {"messages": ASKED, "max_tokens": 8, "seed": 3, **options}
+        "POST", "/v1/chat/completions", {"messages": ASKED, "max_tokens": 40, "seed": 3, **options}
     )
     with closing(connection):
         assert answer.headers["Content-Type"] == "text/event-stream"
@@ -180,9 +189,9 @@ def gone(pid: int) -> bool:
         return True
 
 
-def test_it_dies_with_its_parent_while_it_loads_and_while_it_serves(chain):
+def test_it_dies_with_its_parent_while_it_loads_and_while_it_serves(policy):
     """Both parents are killed outright: one before its child has loaded the model, one after."""
-    words = [sys.executable, "-m", "training.recipes.serve", str(chain.model("sft"))]
+    words = [sys.executable, "-m", "training.recipes.serve", str(policy)]
     script = (
         "import subprocess, sys, time\n"
         f"child = subprocess.Popen({words!r}, stdout=subprocess.PIPE)\n"
@@ -206,10 +215,10 @@ def test_it_dies_with_its_parent_while_it_loads_and_while_it_serves(chain):
     assert until(lambda: all(map(gone, children)))
 
 
-def test_it_says_why_it_does_not_start(monkeypatch, chain, tmp_path):
+def test_it_says_why_it_does_not_start(monkeypatch, policy, tmp_path):
     monkeypatch.setenv("PREFLOOP_SERVE_TOKEN", "short")
     with pytest.raises(SystemExit, match="random text"):
-        main([str(chain.model("sft"))])
+        main([str(policy)])
     monkeypatch.setenv("PREFLOOP_SERVE_TOKEN", TOKEN)
     with pytest.raises(SystemExit, match="not a folder"):
         main([str(tmp_path / "nowhere")])
