@@ -19,7 +19,7 @@ from training.constitutions.models import (
     RevisingRun,
 )
 from training.constitutions.principles import Principle, draw_principle, principles_from
-from training.models import TrainingRun
+from training.models import ModelVersion, TrainingRun
 
 SHIPPED_NAME = "default"
 Row = dict[str, Any]
@@ -112,6 +112,12 @@ class ReadChain:
     def last(self) -> str:
         """What the chain came to."""
         return str(self.rounds[-1]["revision"])
+
+
+def revising_runs_of(project: Project, model: ModelVersion) -> QuerySet[RevisingRun]:
+    """Return the project's runs in which a model revised its replies, newest first."""
+    rows = RevisingRun.objects.filter(run__project=project, model=model)
+    return rows.select_related("run", "constitution__constitution").order_by("-run_id")
 
 
 def chains_of(run: TrainingRun) -> QuerySet[RevisedDemonstration]:

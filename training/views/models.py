@@ -15,6 +15,7 @@ from labeling.models import Project
 from labeling.views.access import answer, go_to, project_for, reader, signed_in, wants_piece
 from training import tasks
 from training.charts import in_words
+from training.constitutions.selectors import revising_runs_of
 from training.forms import RegisterForm, SampleForm, ShareForm
 from training.models import ModelVersion, TrainingRun
 from training.selectors import (
@@ -114,6 +115,7 @@ def _page(
         "measures": in_words(model.provenance.get("metrics", {})),
         "runs": runs_from(project, model)[:20],
         "samplings": sampling_runs_of(project, model)[:20],
+        "revisings": revising_runs_of(project, model)[:20],
         "evaluations": evaluations_of(project, model)[:20],
     }
     faulty = form.errors or (share_form is not None and share_form.errors)

@@ -165,6 +165,8 @@ def test_chains_are_read_with_hostile_text_made_harmless():
     status = client.get(page("run_detail", project, run.uid)).text
     assert "1 demonstration, marked as AI" in status
     assert page("run_chains", project, run.uid) in status
+    for name, args in (("run_list", []), ("model_detail", [run.base_model_id])):
+        assert "1 demonstration" in client.get(page(name, project, *args)).text
     asked = client.get(f"/projects/{project.slug}/prompts/{prompt}/").text
     assert "by AI" in asked
     assert page("run_chains", project, run.uid) not in asked
