@@ -1,5 +1,6 @@
 """Endpoints over the API, for site admins. A key goes in and never comes out."""
 
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -86,7 +87,8 @@ def _project(slug: str | None) -> Project | None:
         return None
     found = Project.objects.filter(slug=slug).first()
     if found is None:
-        raise InvalidInput("There is no such project.", errors={"project": ["Unknown."]})
+        text = _("There is no such project.")
+        raise InvalidInput(text, errors={"project": [text]})
     return found
 
 

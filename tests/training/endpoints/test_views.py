@@ -9,8 +9,10 @@ from labeling.models import User
 from tests.factories import ACTORS, make_admin, make_project, seven_actors
 from tests.openai_server import openai_server
 from tests.training.endpoints.factories import KEY, make_endpoint, outside_model_of
+from tests.training.factories import make_sampling_run
 from training.endpoints.models import Endpoint
 from training.endpoints.selectors import key_of
+from training.models import TrainingRun
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -195,3 +197,17 @@ def test_other_pages_show_the_way_to_admins_alone():
         if user is not None
     ]
     assert shown == [False] * 5 + [True]
+
+
+def test_a_sampling_run_tells_what_it_asked_for():
+    project = make_project()
+    endpoint = make_endpoint(project=project)
+    run = make_sampling_run(project, model=outside_model_of(endpoint))
+    told = {"prompt_tokens": 12345, "completion_tokens": 678.0, "redrawn": 3, "empty": 1}
+    TrainingRun.objects.filter(pk=run.pk).update(
+        state="succeeded", result={"metrics": {**told, "cut": 2, "repeated": 0}}
+    )
+    url = reverse("training:run_detail", args=[project.slug, run.uid])
+    page = client_of(make_admin()).get(url).content.decode()
+    assert "12,345 tokens read and 678 written" in page
+    assert "Drawn again: 3; empty: 1; cut: 2; still repeated: 0." in page
