@@ -21,6 +21,7 @@ from tests.training.factories import (
     make_sampling_run,
     make_weights,
 )
+from tests.training.judges import test_api as test_judges
 from training.api.urls import urlpatterns
 from training.configs import RECIPES, field_specs
 from training.models import MetricPoint, ModelVersion, TrainingRun
@@ -40,6 +41,7 @@ ROOMS = [
     test_contests.ADDRESSES,
     test_constitutions.ADDRESSES,
     test_endpoints.ADDRESSES,
+    test_judges.ADDRESSES,
 ]
 DEEDS = [
     ("get", "runs/", READERS),
