@@ -33,6 +33,7 @@ from training.rounds.report import (
 from training.rounds.report_slices import Asked, Fared, examples_of, fared, rate_of, slices_of
 from training.rounds.selectors import cost_of, made_by, round_contest, standing_steps
 from training.selectors_evaluations import read_lines
+from training.services.attempts import storable
 from training.side_by_side import frontiers_of
 
 Kind = RoundStep.Kind
@@ -96,7 +97,7 @@ def _fared(evaluation: Evaluation, contest: Contest | None) -> list[Fared]:
     if not path.is_file():
         return []
     return fared(
-        read_lines(path),
+        ({**line, "text": storable(line["text"])} for line in read_lines(path)),
         _asked(evaluation.prompt_ids),
         gold=(lambda asked, text: gold_score([dict(m) for m in asked], text))
         if evaluation.gold

@@ -158,7 +158,7 @@ def test_the_three_renderings_say_the_same():
 
 
 def test_hostile_replies_stay_text_in_every_rendering():
-    evil = "```\n# Head\n<script>alert(1)</script>"
+    evil = "```\n# Head\n<script>alert(1)</script>\x00\ud800"
     round = make_evaluating_round(
         prompts=3,
         how={"text": lambda pk, who, n: f"{who} {pk} {evil}", "reward": 0.0},
@@ -170,8 +170,9 @@ def test_hostile_replies_stay_text_in_every_rendering():
         for pk in run.evaluation.prompt_ids
     ]
     write_evaluation(run, rows)
-    shown = client_of(owner_of(round.project)).get(page("round_report", round)).text
-    assert "<script>alert" not in shown
+    client = client_of(owner_of(round.project))
+    assert "<script>alert" not in client.get(page("round_report", round)).text
+    assert json.loads(client.get(page("round_report_json", round)).text)["examples"]
     text = to_markdown(round_report(round))
     assert "\n````text\npolicy ```\n# Head" in text
     assert inline("a*b\n| <c>") == "a\\*b \\| \\<c\\>"
