@@ -57,4 +57,5 @@ def said_again(text: str, parts: Mapping[str, Any] | None) -> str:
         name: said_again("", value) if isinstance(value, Mapping) else value
         for name, value in parts["values"].items()
     }
-    return sentence(parts["pattern"], **values)
+    pattern = str(parts["pattern"])
+    return sentence(pattern, **values)
