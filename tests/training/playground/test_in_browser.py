@@ -5,6 +5,8 @@ from django.test import Client
 from django.urls import reverse
 
 from labeling.models import OfferedPrompt
+from labeling.services.offers import offer_prompt
+from tests.e2e.axe import Examiner
 from tests.factories import make_project, owner_of
 from tests.training.factories import make_model
 from tests.training.playground.serving import lease, speaking
@@ -13,16 +15,20 @@ from training.playground import tasks
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
+def sign_in(page, live_server, project) -> None:
+    client = Client()
+    client.force_login(owner_of(project))
+    cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value}
+    page.context.add_cookies([cookie | {"url": live_server.url}])
+
+
 def test_two_replies_stream_beside_each_other(monkeypatch, live_server, page):
     from playwright.sync_api import expect
 
     monkeypatch.setattr(tasks, "ring_served", lambda pk: None)
     project = make_project()
     left, right = make_model(project, name="left"), make_model(project, name="right")
-    client = Client()
-    client.force_login(owner_of(project))
-    cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value}
-    page.context.add_cookies([cookie | {"url": live_server.url}])
+    sign_in(page, live_server, project)
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
     hostile = "<img src=x onerror=alert(1)> "
@@ -61,3 +67,27 @@ def test_two_replies_stream_beside_each_other(monkeypatch, live_server, page):
     assert OfferedPrompt.objects.count() == 1
     refused = [text for text in complaints if "429" not in text]
     assert refused == []
+
+
+@pytest.mark.slow
+def test_axe_finds_nothing_wrong(live_server, page):
+    from playwright.sync_api import expect
+
+    project = make_project()
+    model = make_model(project, name="left")
+    sign_in(page, live_server, project)
+    held = [{"role": "user", "content": "Write to me@example.org"}]
+    offer_prompt(actor=owner_of(project), project=project, messages=held, consent="Yes.")
+    examiner = Examiner(page)
+    with speaking("Hello **there**") as speaker:
+        lease(model, port=speaker.port)
+        page.goto(live_server.url + reverse("training:playground", args=[project.slug]))
+        page.get_by_text("How replies are drawn").click()
+        examiner.look("nothing said yet")
+        page.get_by_label("Your message").fill("Hello?")
+        page.get_by_role("button", name="Send").click()
+        expect(page.locator(".prose strong")).to_be_visible()
+        examiner.look("a reply")
+    page.goto(live_server.url + reverse("training:playground_prompts", args=[project.slug]))
+    examiner.look("messages given")
+    assert examiner.violations == [], "\n".join(examiner.violations)

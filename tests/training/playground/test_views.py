@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from labeling.models import OfferedPrompt, Project, Prompt
 from labeling.services.offers import offer_prompt
-from tests.factories import ACTORS, make_member, make_project, owner_of, seven_actors
+from tests.factories import ACTORS, make_admin, make_member, make_project, owner_of, seven_actors
+from tests.locale.pages import english_in
 from tests.training.factories import make_model
 from tests.training.playground.serving import TOKEN, lease, speaking
 from training.endpoints.services import create_endpoint
@@ -360,3 +361,15 @@ def test_a_lease_that_ran_out_is_asked_for_again(rung):
     lease(model, "waiting", lease_until=timezone.now() - timedelta(seconds=5))
     assert ask(client_of(owner_of(model.project)), model).json()["state"] == "waiting"
     assert rung == [model.pk]
+
+
+def test_the_pages_speak_chinese_alone():
+    project = make_project()
+    make_model(project)
+    admin = make_admin(language="zh-hans")
+    text = [{"role": "user", "content": "me@example.org"}]
+    offer_prompt(actor=admin, project=project, messages=text, consent="Yes.")
+    for name in ("playground", "playground_prompts"):
+        shown = client_of(admin).get(page(project, name))
+        assert shown["Content-Language"] == "zh-hans"
+        assert english_in(shown.text) == []
