@@ -9,7 +9,7 @@ from training.calibration.figures import Bin
 from training.charts import BOTTOM, LEFT, RIGHT, TOP, Tick, path_of
 
 SIZE: Final = 300
-_TICKS: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+_TICKS: Final = (0.5, 0.75, 1.0)  # so few that they don't meet on a phone, where they are larger
 _SHARES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
