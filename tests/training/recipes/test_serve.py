@@ -77,7 +77,7 @@ def served(folder: Path, *options: str) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def policy(tmp_path_factory) -> Path:
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a policy with random weights."""
     folder = tmp_path_factory.mktemp("served") / "policy"
     make_tiny_policy(folder)
