@@ -148,6 +148,7 @@ def test_a_server_that_dies_stops_the_run_and_nothing_is_asked_twice(
 
 
 @pytest.mark.recipe
+@pytest.mark.slow
 def test_killed_in_mid_batch_it_repeats_nothing(server: OpenAIServer, tmp_path: Path, drawn: Path):
     """Real process, SIGKILL while answers come in: totals are those of the unbroken run."""
 
