@@ -32,7 +32,7 @@ def address(project, path: str = "") -> str:
     return f"/api/v1/projects/{project.slug}/judges/{path}"
 
 
-DEEDS = [
+DEEDS: list[tuple[str, str, dict[str, object] | None, tuple[int, ...]]] = [
     ("judges/", "get", None, READS),
     ("judges/{uid}/", "get", None, READS),
     ("judges/", "post", {}, (401, 404, 403, 403, 403, 422, 422)),
