@@ -53,6 +53,11 @@ def under_way(one: Beside, recipe: str, step: int) -> bool:
     return bool(state == "succeeded" or at >= step)
 
 
+def blocked(one: Beside, state: str) -> bool:
+    """Return whether somebody waits for the project's row, or was through before it was held."""
+    return bool(one.ask("waiting")) or one.ask("stands")["state"] != state
+
+
 def turn(stack: LiveStack, harm: Harm) -> dict[str, Any]:
     """Turn a round from the first sample to the promotion, with harm done in every state."""
     with beside(stack) as one, beside(stack) as other:
@@ -62,7 +67,8 @@ def turn(stack: LiveStack, harm: Harm) -> dict[str, Any]:
         with held(other):
             wait_for(lambda: under_way(one, "sample", 1), "sampling")
             harm(stack)
-            wait_for(lambda: one.ask("waiting"), "its replies are being taken in")
+            other.ask("hold")  # a database that crashed holds nothing any more
+            wait_for(lambda: blocked(one, "sampling"), "its replies are being taken in")
             harm(stack)
         wait_for(lambda: one.ask("stands")["state"] == "labelling", "labelling")
         half = one.ask("judge", most=8)
@@ -70,7 +76,7 @@ def turn(stack: LiveStack, harm: Harm) -> dict[str, Any]:
         assert one.ask("stands")["state"] == "labelling"
         with held(other):
             assert half == one.ask("judge", most=1000) == 8
-            wait_for(lambda: one.ask("waiting"), "its labels are being frozen")
+            wait_for(lambda: blocked(one, "labelling"), "its labels are being frozen")
             harm(stack)
         for recipe, step in (("reward", 20), ("dpo", 20), ("evaluate", 1)):
             wait_for(lambda: under_way(one, recipe, step), recipe)  # noqa: B023
