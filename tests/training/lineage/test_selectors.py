@@ -2,7 +2,7 @@
 
 import pytest
 
-from labeling.models import Judgement, SnapshotItem
+from labeling.models import Demonstration, Judgement, SnapshotItem
 from labeling.services.snapshots import freeze_snapshot
 from tests.factories import make_comparison, make_project
 from tests.training.calibration.world import FIRST, ai_says, make_judge
@@ -201,10 +201,8 @@ def test_revisions_lead_back_to_the_model_that_revised():
     version = ConstitutionVersion.objects.create(constitution=words, number=1, principles=[])
     run = TrainingRun.objects.create(project=project, recipe="revise", base_model=model)
     revising = RevisingRun.objects.create(run=run, model=model, constitution=version)
-    for item in texts.items.all():
-        RevisedDemonstration.objects.create(
-            revising_run=revising, demonstration=item.demonstration, chain={}
-        )
+    for text in Demonstration.objects.filter(snapshot_items__snapshot=texts):
+        RevisedDemonstration.objects.create(revising_run=revising, demonstration=text, chain={})
     snapshot = freeze_snapshot(actor=None, project=project, kind="demonstrations")
     assert list(
         SnapshotSource.objects.filter(snapshot=snapshot).values_list("run", "model", "labels")
