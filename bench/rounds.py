@@ -41,19 +41,22 @@ EXPECTED = 0.85
 
 _ONE_THREAD = {"threads": 1}  # the seeds run beside each other
 LOOP: Row = {
-    "prompts": 120,
-    "replies_per_prompt": 4,
-    "overlap": 2,
+    # Every prompt that is not held out, in two comparisons of four replies each.
+    "prompts": 0,
+    "replies_per_prompt": 8,
+    "overlap": 1,
     "labels": "round",
     "policy_recipe": "dpo",
     "start": "current",
     "preset": "tiny-cpu",
+    "evaluation_replies": 2,
     "promotion": "rule",
     "least_win_rate": 0.5,
     "recipes": {
         "sample": {**demo_presets.SAMPLE_CONFIG, **_ONE_THREAD},
-        "reward": {**demo_presets.REWARD_CONFIG, **_ONE_THREAD},
-        "dpo": {**demo_presets.DPO_CONFIG, **_ONE_THREAD},
+        # Of more labels than the demo has: fewer passes over them.
+        "reward": {**demo_presets.REWARD_CONFIG, "epochs": 2.0, **_ONE_THREAD},
+        "dpo": {**demo_presets.DPO_CONFIG, "epochs": 2.0, **_ONE_THREAD},
         "evaluate": {
             **{name: demo_presets.SAMPLE_CONFIG[name] for name in ("device", "max_length")},
             **{"max_new_tokens": 64, "batch_size": 128, **_ONE_THREAD},
