@@ -126,4 +126,4 @@ def _sentences(seen: Seen) -> str:
         )
         for kind, thing in seen.by
     ]
-    return _("; ").join(said)
+    return " · ".join(said)

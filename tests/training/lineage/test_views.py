@@ -160,7 +160,7 @@ def test_pages_cost_the_same_however_large_the_family(world, django_assert_max_n
             client.get(url)
 
 
-QUERIES = {"model_lineage": 13, "model_judgements": 11, "judgement_lineage": 11}
+QUERIES = {"model_lineage": 13, "model_judgements": 12, "judgement_lineage": 12}
 
 
 def test_erasing_a_person_names_the_snapshots_and_models_that_hold_their_work(world):
