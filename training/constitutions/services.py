@@ -129,29 +129,39 @@ def start_revising(
     if not prompts:
         text = _("No prompt of this project has such tags.")
         raise InvalidInput(_("There is nothing to reply to."), errors={"tags": [text]})
-    run = TrainingRun.objects.create(
-        project=project,
-        recipe="revise",
-        config=resolved,
-        seed=seed,
-        base_model=model,
-        created_by=actor,
-    )
-    RevisingRun.objects.create(
-        run=run,
+    revising = RevisingRun(
         model=model,
         constitution=constitution,
         selection=selection,
         prompt_ids=[prompt.pk for prompt in prompts],
     )
+    return _write(actor, project, resolved, revising)
+
+
+def _write(
+    actor: User | None, project: Project, config: dict[str, Any], revising: RevisingRun
+) -> TrainingRun:
+    revising.run = TrainingRun.objects.create(
+        project=project,
+        recipe="revise",
+        config=config,
+        seed=revising.selection["seed"],
+        base_model=revising.model,
+        created_by=actor,
+    )
+    revising.save()
     audit.record(
         actor=actor,
         project=project,
         verb="revising.create",
-        obj=run,
-        data={"model": str(model), "constitution": str(constitution), "prompts": len(prompts)},
+        obj=revising.run,
+        data={
+            "model": str(revising.model),
+            "constitution": str(revising.constitution),
+            "prompts": len(revising.prompt_ids),
+        },
     )
-    return run
+    return revising.run
 
 
 def _errors(
