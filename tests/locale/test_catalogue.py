@@ -18,7 +18,7 @@ _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _PERCENT = re.compile(r"%\(\w+\)[a-z]")
 WITHOUT_CHINESE = {
     *("API", "LoRA", "%(recipe)s %(number)s"),
-    *("Adam beta1", "Adam beta2", "Beta", "Lora alpha", "Lora dropout", "Top k", "Top p"),
+    *("Adam beta1", "Adam beta2", "Beta", "Lora alpha", "Lora dropout", "Top k", "Top p", "Top-p"),
 }
 _TAG = re.compile(r"</?\w+>")
 
