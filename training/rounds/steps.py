@@ -91,7 +91,7 @@ def _sources(round: Round, loop: Loop) -> dict[ModelVersion, int]:
     del by_source["human"]
     models = {
         "current": fine_tuned(round, round.policy),
-        "previous": policy_before(round.project) or round.policy,
+        "previous": fine_tuned(round, policy_before(round.project) or round.policy),
         "base": fine_tuned(round, first_policy(round.project) or round.policy),
     }
     if by_source["outside"]:
