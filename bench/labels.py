@@ -256,6 +256,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.labels", description=__doc__)
     parser.add_argument("--tuned", type=int, nargs="+", default=list(TUNED))
     parser.add_argument("--measured", type=int, nargs="+", default=list(MEASURED))
+    parser.add_argument("--draws", type=int, default=1, help="of labels and choices, a seed")
     given = parser.parse_args()
     say(f"machine: {machine()}")
     curves: dict[str, dict[int, Curve]] = {name: {} for name in STRATEGIES}
@@ -264,7 +265,9 @@ def main() -> None:
     for seed in [*given.tuned, *given.measured]:
         replies[seed] = Replies(world_of(seed))
         for name in STRATEGIES:
-            curves[name][seed], labels[name, seed] = label_by(name, replies[seed], seed)
+            drawn = [label_by(name, replies[seed], seed + 100 * n) for n in range(given.draws)]
+            curves[name][seed] = mean_curve([curve for curve, _ in drawn])
+            labels[name, seed] = drawn[0][1]
             say(f"seed {seed}, {name}: {[round(a, 3) for _, a in curves[name][seed]]}")
     tuned, measured = ratios(curves, given.tuned), ratios(curves, given.measured)
     best = best_of(tuned)
@@ -291,6 +294,7 @@ def main() -> None:
         "gold": gold,
         "seeds": {"tuned": given.tuned, "measured": given.measured},
         "labels": {"count": LABELS, "batch": BATCH, "noise": NOISE, "members": MEMBERS},
+        "draws": given.draws,
         "world": {"world": WORLD_VERSION, "gold": GOLD_VERSION},
         "versions": versions("torch", "transformers", "trl", "numpy"),
     }
