@@ -249,6 +249,7 @@ if "training" in INSTALLED_APPS:
         "ModelKindEnum": "training.models.ModelVersion.Kind",
         "RunStateEnum": "training.models.TrainingRun.State",
         "RoundStateEnum": "training.rounds.models.Round.State",
+        "ContestStateEnum": "training.contests.models.Contest.State",
     }
 
 # --- the browser --------------------------------------------------------------------------------
