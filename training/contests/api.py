@@ -68,7 +68,7 @@ class ContestFiguresSerializer(serializers.Serializer[Any]):
     outcome = serializers.CharField()
 
 
-class ContestAskedSerializer(serializers.Serializer[Any]):
+class ContestAskedPairsSerializer(serializers.Serializer[Any]):
     """How far a contest is."""
 
     pairs = serializers.IntegerField()
@@ -93,10 +93,10 @@ class ContestDetailSerializer(ContestSerializer):
         """Return what people said."""
         return ContestFiguresSerializer(figures_now(contest)).data
 
-    @extend_schema_field(ContestAskedSerializer)
+    @extend_schema_field(ContestAskedPairsSerializer)
     def get_asked(self, contest: Contest) -> Any:
         """Return how far it is."""
-        return ContestAskedSerializer(asked_in(contest)).data
+        return ContestAskedPairsSerializer(asked_in(contest)).data
 
 
 class ContestInput(InputSerializer):

@@ -10,6 +10,7 @@ from django.utils import timezone
 from labeling.models import Project
 from tests.factories import ACTORS, make_project, owner_of, seven_actors
 from tests.training.api import test_contests, test_rounds
+from tests.training.calibration import test_views as test_calibration
 from tests.training.constitutions import test_api as test_constitutions
 from tests.training.endpoints import test_views as test_endpoints
 from tests.training.factories import (
@@ -22,6 +23,7 @@ from tests.training.factories import (
     make_weights,
 )
 from tests.training.judges import test_api as test_judges
+from tests.training.lineage import test_views as test_lineage
 from training.api.urls import urlpatterns
 from training.configs import RECIPES, field_specs
 from training.models import MetricPoint, ModelVersion, TrainingRun
@@ -42,6 +44,8 @@ ROOMS = [
     test_constitutions.ADDRESSES,
     test_endpoints.ADDRESSES,
     test_judges.ADDRESSES,
+    test_calibration.ADDRESSES,
+    test_lineage.ADDRESSES,
 ]
 DEEDS = [
     ("get", "runs/", READERS),

@@ -20,6 +20,7 @@ from training.calibration.models import RoutedComparison, SharedSample
 from training.judges.models import Judge
 
 pytestmark = pytest.mark.django_db
+ADDRESSES = {f"judges/<uuid:uid>/calibration/{deed}" for deed in ("", "sample/", "route/")}
 READS = (302, 404, 403, 200, 200, 200, 200)
 ACTS = (302, 404, 403, 403, 403, 302, 302)
 READERS = (401, 404, 403, 200, 200, 200, 200)

@@ -12,6 +12,11 @@ from tests.training.lineage.world import World, made_by, make_world
 from training.services.models import share_model
 
 pytestmark = pytest.mark.django_db
+ADDRESSES = {
+    "models/<int:pk>/lineage/",
+    "models/<int:pk>/judgements/",
+    "judgements/<uuid:uid>/lineage/",
+}
 READS = (302, 404, 403, 200, 200, 200, 200)
 READERS = (401, 404, 403, 200, 200, 200, 200)
 
