@@ -250,7 +250,6 @@ if "training" in INSTALLED_APPS:
         "RunStateEnum": "training.models.TrainingRun.State",
         "RoundStateEnum": "training.rounds.models.Round.State",
         "ContestStateEnum": "training.contests.models.Contest.State",
-        "ContestStateEnum": "training.contests.models.Contest.State",
     }
 
 # --- the browser --------------------------------------------------------------------------------
