@@ -21,10 +21,10 @@ from tests.training.rounds.turning import (
 )
 from training.acquisition.models import Scoring
 from training.acquisition.selectors import arms_of, scorer_for, scores_for
-from training.acquisition.services import create_scoring
+from training.acquisition.services import ask_first, create_scoring
 from training.config_fields import ConfigError
 from training.models import TrainingRun
-from training.rounds.config import parse_loop
+from training.rounds.config import LoopConfig, parse_loop
 from training.rounds.models import Round, RoundComparison
 from training.rounds.selectors import made_by, standing_steps
 from training.rounds.services import cancel_round, redo_step, turn_round
@@ -88,11 +88,27 @@ def test_a_later_round_scores_its_replies_and_keeps_a_control():
 
 
 def test_a_prompt_may_be_asked_about_often_where_the_loop_says_so():
-    _, round = _second_round(comparisons_per_prompt=2, strategy="margin", control_share=0.05)
-    turn_until(round, State.LABELLING)
-    prompts = [one.prompt_id for one in asked(round)]
-    assert len(prompts) == 8
-    assert max(prompts.count(prompt) for prompt in prompts) == 2
+    project = make_project()
+    prompts = [make_prompt(project, candidates=8) for _ in range(4)]
+    ids = {prompt.pk: list(prompt.candidates.values_list("pk", flat=True)) for prompt in prompts}
+    close = prompts[2].pk  # its candidates score alike, the others' do not
+    scores = {
+        pk: [0.0 if prompt == close else 9.0 * nth]
+        for prompt, pks in ids.items()
+        for nth, pk in enumerate(pks)
+    }
+    how = LoopConfig(pool_factor=2, strategy="margin", comparisons_per_prompt=2, control_share=0.05)
+    made = ask_first(
+        actor=None,
+        project=project,
+        prompt_ids=list(ids),
+        candidate_ids=list(scores),
+        scores=scores,
+        how=how,
+        seed=1,
+    )
+    assert sorted(arm for _, arm in made) == ["margin"] * 3 + ["random"]
+    assert [comparison.prompt_id for comparison, _ in made].count(close) == 2
 
 
 def test_a_scoring_that_fails_holds_the_round_until_it_is_redone(monkeypatch, tmp_path):
