@@ -1,17 +1,20 @@
 """A round's page and API tell which arm asked what; the loop's form offers the strategies."""
 
+from typing import Any
+
 import pytest
 from django.urls import reverse
 
+from labeling.models import Project
 from tests.factories import make_comparison, owner_of
 from tests.training.rounds.turning import begin, make_loop
-from training.rounds.models import RoundComparison
+from training.rounds.models import Round, RoundComparison
 
 pytestmark = pytest.mark.django_db
 ARMS = ("random", "thompson", "thompson")
 
 
-def _asked(**changes):
+def _asked(**changes: Any) -> tuple[Project, Round]:
     """Return a round that has asked three comparisons, of which chance chose one."""
     project = make_loop(**changes)
     round = begin(project)
