@@ -141,7 +141,8 @@ def hold() -> None:
     """
     from django.db import connection
 
-    connection.set_autocommit(False)
+    if connection.get_autocommit():
+        connection.set_autocommit(False)
     with connection.cursor() as cursor:
         cursor.execute("SELECT id FROM labeling_project WHERE slug = 'small' FOR NO KEY UPDATE")
 
