@@ -1,5 +1,6 @@
 """Intervals that hold at all times: by hand, by how often they fail, and by how they narrow."""
 
+from itertools import pairwise
 from math import log, sqrt
 from random import Random
 
@@ -80,7 +81,7 @@ def test_it_narrows_and_never_widens():
     random = Random(3)
     values = [float(random.random() < 0.65) for _ in range(600)]
     found = list(readings(values, steps=200))
-    assert all(a.low <= b.low and b.high <= a.high for a, b in zip(found, found[1:], strict=False))
+    assert all(a.low <= b.low and b.high <= a.high for a, b in pairwise(found))
     widths = [found[at].high - found[at].low for at in (49, 149, 599)]
     assert widths[0] > widths[1] > widths[2]
     assert widths[2] < 0.18

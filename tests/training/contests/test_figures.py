@@ -10,7 +10,7 @@ from training.contests.figures import Figures, Pair, figures_from, figures_of, s
 def pair(place: int, won: float | None, at: float | None = None, **more: object) -> Pair:
     lengths = {"policy_length": 10, "baseline_length": 10}
     said = {"judged_at": place if at is None else at, "spoken": won is not None, **lengths, **more}
-    return Pair(place=place, prompt=place, won=won, **said)  # type: ignore[arg-type]
+    return Pair(place=place, prompt=place, won=won, **said)
 
 
 def same(place: int) -> Pair:

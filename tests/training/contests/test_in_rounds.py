@@ -13,7 +13,7 @@ from tests.training.contests.playing import (
 from tests.training.rounds.turning import begin, judge, make_loop, play, turn, turn_until
 from training.contests.models import Contest, ContestComparison
 from training.contests.selectors import figures_now
-from training.contests.services import withdraw_contest
+from training.contests.services import open_contest, withdraw_contest
 from training.rounds import steps
 from training.rounds.models import Round
 from training.rounds.selectors import current_policy, made_by, round_contest
@@ -54,17 +54,15 @@ def test_a_round_waits_for_people_and_tells_what_they_said(monkeypatch, tmp_path
 
 
 def test_a_process_that_dies_while_asking_leaves_nothing_behind(monkeypatch):
-    real = steps.open_contest
-
     def dies(**said):
-        real(**said)
+        open_contest(**said)
         raise MemoryError("killed here")
 
     monkeypatch.setattr(steps, "open_contest", dies)
     round = asking()
     assert not Contest.objects.exists()
     assert not Comparison.objects.filter(for_evaluation=True).exists()
-    monkeypatch.setattr(steps, "open_contest", real)
+    monkeypatch.setattr(steps, "open_contest", open_contest)
     turn_round(round_id=round.pk)
     assert Contest.objects.count() == 1
 
