@@ -262,15 +262,7 @@ class LoopConfig(Checked):
                 recipe=self.policy_recipe,
             )
             found.append(("trains_reward", text))
-        if self.strategy != "random" and not self.trains_reward:
-            text = _(
-                "{strategy} chooses by a reward model: train one, or choose by chance (random).",
-                strategy=self.strategy,
-            )
-            found.append(("strategy", text))
-        if self.strategy != "random" and self.pool_factor == 1:
-            text = _("There is nothing to choose from: raise pool_factor, or choose by chance.")
-            found.append(("pool_factor", text))
+        found += self._choosing_conflicts()
         if self.constitution and self.judges == "people" and not self.revises:
             text = _(
                 "Nothing would be revised or judged by it: let AI judge, or set sft to once or "
@@ -333,6 +325,20 @@ class LoopConfig(Checked):
     def revises(self) -> bool:
         """Whether replies are revised by the constitution, to be fine-tuned on."""
         return bool(self.constitution) and self.sft != "none" and self.sft_from != "people"
+
+    def _choosing_conflicts(self) -> list[tuple[str, str]]:
+        """Return what is wrong with how the loop chooses what is asked first."""
+        found = []
+        if self.strategy != "random" and not self.trains_reward:
+            text = _(
+                "{strategy} chooses by a reward model: train one, or choose by chance (random).",
+                strategy=self.strategy,
+            )
+            found.append(("strategy", text))
+        if self.strategy != "random" and self.pool_factor == 1:
+            text = _("There is nothing to choose from: raise pool_factor, or choose by chance.")
+            found.append(("pool_factor", text))
+        return found
 
     @property
     def tag_names(self) -> list[str]:
