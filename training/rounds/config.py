@@ -328,7 +328,7 @@ class LoopConfig(Checked):
 
     def _choosing_conflicts(self) -> list[tuple[str, str]]:
         """Return what is wrong with how the loop chooses what is asked first."""
-        found = []
+        found: list[tuple[str, str]] = []
         if self.strategy != "random" and not self.trains_reward:
             text = _(
                 "{strategy} chooses by a reward model: train one, or choose by chance (random).",
