@@ -3,7 +3,7 @@
 import pytest
 
 from bench.rounds import LOOP, won_against
-from training.rounds.config import parse_loop
+from training.rounds.loops import parse_loop
 
 
 def replies(prompt: int, *golds: float) -> list[dict[str, float]]:

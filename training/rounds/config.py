@@ -6,26 +6,18 @@ changes no round under way.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
-
-import yaml
+from typing import Final
 
 from labeling.domain.sentences import sentence as _
-from training.acquisition.strategies import ENSEMBLED, STRATEGIES
+from training.acquisition.strategies import STRATEGIES
 from training.config_fields import (
     Checked,
-    ConfigError,
     FieldSpec,
-    Value,
     option,
-    read_fields,
     specs_of,
 )
 from training.configs import PRESETS as RECIPE_PRESETS
-from training.configs import parse_config
 from training.rounds.presets import LOOP_PRESETS as LOOP_PRESETS
 
 POLICY_RECIPES: Final = ("dpo", "kto", "ppo", "rloo", "grpo")
@@ -39,7 +31,6 @@ SHARES: Final = (
 )
 MEMBERS: Final = 4
 """Of a reward model by whose members' disagreement is chosen, where the loop says nothing else."""
-Overrides = Mapping[str, Mapping[str, Value]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -399,124 +390,6 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-@dataclass(frozen=True)
-class Loop:
-    """A loop's config, and what it changes in the recipes' presets, by recipe and field."""
-
-    config: LoopConfig
-    recipes: Overrides
-
-    def recipe_config(self, recipe: str) -> dict[str, Value]:
-        """Return what differs from the defaults of a recipe: the preset's, then the loop's own."""
-        preset = RECIPE_PRESETS[recipe].get(self.config.preset)
-        needed: dict[str, Value] = {}
-        if recipe == "reward" and self.config.strategy in ENSEMBLED:
-            needed = {"ensemble": MEMBERS}
-        start = {**(preset or RECIPE_PRESETS[recipe]["default"]), **needed}
-        return {**start, **self.recipes.get(recipe, {})}
-
-    def to_json(self) -> dict[str, Any]:
-        """Return everything, as `parse_loop` reads it again."""
-        return {**dataclasses.asdict(self.config), "recipes": {**self.recipes}}
-
-
-def mixes_texts(config: Mapping[str, Value]) -> bool:
-    """Return whether a policy's config mixes demonstrations in (PPO-ptx)."""
-    return float(config.get("ptx_coefficient", 0)) > 0
-
-
 def loop_specs() -> list[FieldSpec]:
     """Return what a form needs to know of a loop's fields."""
     return specs_of(LoopConfig)
-
-
-def parse_loop(mapping: Mapping[str, Any]) -> Loop:
-    """Return a checked loop from a form's strings, the API's values or YAML's.
-
-    Raises ConfigError with the sentences by field; a recipe's by `recipes.<recipe>.<field>`.
-    """
-    given = dict(mapping)
-    recipes = _recipes(given.pop("recipes", None) or {})
-    config = read_fields(
-        LoopConfig,
-        given,
-        lambda name: _("A loop has no field {name}: remove it.", name=repr(name)),
-    )
-    loop = Loop(config, recipes)
-    _check_recipes(loop)
-    return loop
-
-
-def _recipes(raw: Any) -> dict[str, dict[str, Value]]:
-    if not isinstance(raw, Mapping) or not all(isinstance(v, Mapping) for v in raw.values()):
-        text = _("recipes holds the changed fields of each recipe, by its name.")
-        raise ConfigError({"recipes": [text]})
-    unknown = next((name for name in raw if name not in RECIPE_PRESETS), None)
-    if unknown is not None:
-        known = ", ".join(RECIPE_PRESETS)
-        text = _("There is no recipe {name}: use one of {known}.", name=repr(unknown), known=known)
-        raise ConfigError({"recipes": [text]})
-    return {name: dict(fields) for name, fields in raw.items()}
-
-
-def _check_recipes(loop: Loop) -> None:
-    """Raise ConfigError where a recipe of the loop could not be started with its config."""
-    errors: dict[str, list[str]] = {}
-    for recipe in loop.recipes:
-        try:
-            parse_config(recipe, loop.recipe_config(recipe))
-        except ConfigError as found:
-            errors |= {f"recipes.{recipe}.{name}": texts for name, texts in found.errors.items()}
-    if loop.config.strategy in ENSEMBLED and loop.recipe_config("reward")["ensemble"] == 1:
-        text = _(
-            "{strategy} sees where the members of an ensemble disagree: use 2 or more.",
-            strategy=loop.config.strategy,
-        )
-        errors.setdefault("recipes.reward.ensemble", []).append(text)
-    if errors:
-        raise ConfigError(errors)
-
-
-def loop_preset(name: str) -> Loop:
-    """Return a named starting point. Raises ConfigError."""
-    if name not in LOOP_PRESETS:
-        known = ", ".join(LOOP_PRESETS)
-        text = _("There is no loop {name}: use one of {known}.", name=repr(name), known=known)
-        raise ConfigError({"preset": [text]})
-    return parse_loop(LOOP_PRESETS[name])
-
-
-class _PlainLoader(yaml.SafeLoader):
-    """Reads fields and values alone: an alias can grow beyond any memory, a date is no value."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        """Refuse an alias."""
-        events: Any = self
-        if events.check_event(yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(problem_mark=events.peek_event().start_mark)
-        return super().compose_node(parent, index)
-
-
-_PlainLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def from_yaml(text: str) -> Loop:
-    """Return the loop that a small YAML file describes. Raises ConfigError."""
-    try:
-        found = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - safer than SafeLoader
-    except (yaml.YAMLError, ValueError, RecursionError) as problem:
-        mark = getattr(problem, "problem_mark", None)
-        line = mark.line + 1 if mark else 1
-        raise ConfigError({"yaml": [_("Line {line} is no YAML.", line=line)]}) from None
-    if not isinstance(found, dict):
-        text = _("A loop is written as fields and their values, one a line.")
-        raise ConfigError({"yaml": [text]})
-    return parse_loop(found)
-
-
-def to_yaml(loop: Loop) -> str:
-    """Return the loop as `from_yaml` reads it, in the order of its fields."""
-    return yaml.safe_dump(loop.to_json(), sort_keys=False, allow_unicode=True)

@@ -11,14 +11,10 @@ from labeling.models import Project
 from training.config_fields import ConfigError
 from training.forms import Group, config_field
 from training.models import ModelVersion
-from training.rounds.config import (
-    LOOP_PRESETS,
-    Loop,
-    from_yaml,
-    loop_preset,
-    loop_specs,
-    parse_loop,
-)
+from training.rounds.config import loop_specs
+from training.rounds.loop_yaml import from_yaml
+from training.rounds.loops import Loop, loop_preset, parse_loop
+from training.rounds.presets import LOOP_PRESETS
 from training.rounds.services import MOST_AHEAD
 from training.selectors import usable_models
 

@@ -14,7 +14,7 @@ from training.judges.models import Judge, Judging
 from training.judges.selectors import judge_named, unjudged
 from training.judges.services import start_judging
 from training.rounds import steps
-from training.rounds.config import Loop
+from training.rounds.loops import Loop
 from training.rounds.models import Round, RoundComparison, RoundStep
 from training.rounds.selectors import loop_of, standing_steps
 from training.rounds.supervising import principles_for

@@ -17,7 +17,7 @@ from training.contests.models import Contest
 from training.contests.selectors import latest_contest
 from training.evaluation_points import EvaluationPoint, evaluation_point, finished_evaluations
 from training.models import ModelVersion, TrainingRun
-from training.rounds.config import Loop, parse_loop
+from training.rounds.loops import Loop, parse_loop
 from training.rounds.models import Promotion, Round, RoundStep
 from training.selectors import lineage
 

@@ -19,7 +19,8 @@ from training.contests.services import withdraw_contests_of
 from training.exceptions import RoundMovedOn, RunMovedOn
 from training.models import ModelVersion, TrainingRun
 from training.rounds import judging, steps, supervising
-from training.rounds.config import LoopConfig, parse_loop
+from training.rounds.config import LoopConfig
+from training.rounds.loops import parse_loop
 from training.rounds.models import ProjectLoop, Promotion, Round, RoundStep
 from training.rounds.selectors import (
     MADE_IN,

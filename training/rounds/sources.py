@@ -7,7 +7,7 @@ from labeling.selectors.prompts import select_prompts
 from labeling.services.references import add_references, references_of
 from training.endpoints.selectors import outside_model
 from training.models import SamplingRun
-from training.rounds.config import Loop
+from training.rounds.loops import Loop
 from training.rounds.models import Round, RoundStep
 from training.rounds.selectors import loop_of, standing_steps
 

@@ -22,7 +22,8 @@ from training.acquisition.services import ask_first, create_scoring
 from training.contests.services import open_contest, settle_contest
 from training.endpoints.selectors import outside_model
 from training.models import ModelVersion, SampledCandidate, TrainingRun
-from training.rounds.config import REWARDED, Loop, mixes_texts
+from training.rounds.config import REWARDED
+from training.rounds.loops import Loop, mixes_texts
 from training.rounds.models import Round, RoundComparison, RoundStep
 from training.rounds.selectors import (
     fine_tuned,

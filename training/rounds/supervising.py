@@ -22,7 +22,7 @@ from training.constitutions.selectors import (
 from training.constitutions.services import ensure_constitution, start_revising, withdraw_revisions
 from training.models import TrainingRun
 from training.rounds import steps
-from training.rounds.config import Loop, mixes_texts
+from training.rounds.loops import Loop, mixes_texts
 from training.rounds.models import Round, RoundStep
 from training.rounds.selectors import (
     begins_from,

@@ -18,9 +18,10 @@ from training import tasks
 from training.acquisition.selectors import arms_of
 from training.calibration.selectors import routed_in
 from training.contests.selectors import asked_in, figures_now
-from training.rounds.config import LOOP_PRESETS, to_yaml
 from training.rounds.forms import DecisionForm, LoopForm, PromoteForm, YamlForm, starting_loop
+from training.rounds.loop_yaml import to_yaml
 from training.rounds.models import ProjectLoop, Round
+from training.rounds.presets import LOOP_PRESETS
 from training.rounds.selectors import (
     cost_of,
     current_policy,

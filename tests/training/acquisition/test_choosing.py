@@ -24,7 +24,8 @@ from training.acquisition.selectors import arms_of, scorer_for, scores_for
 from training.acquisition.services import ask_first, create_scoring
 from training.config_fields import ConfigError
 from training.models import TrainingRun
-from training.rounds.config import LoopConfig, parse_loop
+from training.rounds.config import LoopConfig
+from training.rounds.loops import parse_loop
 from training.rounds.models import Round, RoundComparison
 from training.rounds.selectors import made_by, standing_steps
 from training.rounds.services import cancel_round, redo_step, turn_round

@@ -12,7 +12,7 @@ from tests.training.rounds.turning import LOOP, asked, begin, judge, play, turn,
 from training.calibration.models import RoutedComparison
 from training.calibration.selectors import routed_in
 from training.judges.services import create_judge
-from training.rounds.config import parse_loop
+from training.rounds.loops import parse_loop
 from training.rounds.models import Round
 from training.rounds.selectors import standing_steps
 from training.rounds.services import configure_loop, promote_model

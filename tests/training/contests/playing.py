@@ -19,7 +19,7 @@ from training.contests.models import Contest
 from training.contests.services import open_contest
 from training.models import ModelVersion, TrainingRun
 from training.recipes.evaluation_report import report_of
-from training.rounds.config import parse_loop
+from training.rounds.loops import parse_loop
 from training.rounds.models import Round, RoundStep
 from training.rounds.selectors import current_policy
 from training.rounds.services import promote_model

@@ -3,7 +3,8 @@
 import pytest
 
 from training.config_fields import ConfigError
-from training.rounds.config import from_yaml, parse_loop, to_yaml
+from training.rounds.loop_yaml import from_yaml, to_yaml
+from training.rounds.loops import parse_loop
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,10 @@ import pytest
 
 from training.config_fields import ConfigError
 from training.configs import PRESETS, parse_config
-from training.rounds.config import (
-    LOOP_PRESETS,
-    LoopConfig,
-    from_yaml,
-    loop_preset,
-    loop_specs,
-    parse_loop,
-    to_yaml,
-)
+from training.rounds.config import LoopConfig, loop_specs
+from training.rounds.loop_yaml import from_yaml, to_yaml
+from training.rounds.loops import loop_preset, parse_loop
+from training.rounds.presets import LOOP_PRESETS
 
 
 def errors_of(**fields: object) -> dict[str, list[str]]:

@@ -17,8 +17,8 @@ from training.constitutions.principles import draw_principle
 from training.constitutions.selectors import chains_of, principles_of
 from training.judges.services import create_judge
 from training.models import ModelVersion, TrainingRun
-from training.rounds.config import LOOP_PRESETS
 from training.rounds.models import Round
+from training.rounds.presets import LOOP_PRESETS
 from training.rounds.selectors import made_by, standing_steps, start_policy
 from training.rounds.services import configure_loop, promote_model, start_round
 from training.services.models import register_model

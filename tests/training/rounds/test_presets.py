@@ -20,8 +20,8 @@ from tests.training.rounds.small import (
 from training import tasks
 from training.judges.services import create_judge
 from training.models import ModelVersion, SampledCandidate, TrainingRun
-from training.rounds.config import LOOP_PRESETS
 from training.rounds.models import Round
+from training.rounds.presets import LOOP_PRESETS
 from training.rounds.selectors import current_policy, first_policy, made_by, standing_steps
 from training.rounds.services import configure_loop, decide_round, promote_model, start_round
 from training.services.models import register_model

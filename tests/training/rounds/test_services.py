@@ -20,8 +20,8 @@ from tests.training.rounds.turning import (
 from training import tasks
 from training.exceptions import RoundMovedOn
 from training.models import Evaluation, ModelVersion, TrainingRun
-from training.rounds.config import LOOP_PRESETS
 from training.rounds.models import ProjectLoop, Promotion, Round, RoundStep
+from training.rounds.presets import LOOP_PRESETS
 from training.rounds.selectors import (
     cost_of,
     current_policy,
