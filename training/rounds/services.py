@@ -86,7 +86,7 @@ def start_round(*, actor: User | None, project: Project, seed: int | None = None
     Its seed, where none is given, is its number. Raises InvalidInput where no loop is configured,
     no policy is current, a round is under way, or the loop would come to a step that it can't do.
     """
-    Project.objects.select_for_update().only("id").get(pk=project.pk)
+    Project.objects.select_for_update(no_key=True).only("id").get(pk=project.pk)
     loop = ProjectLoop.objects.filter(project=project).first()
     policy = current_policy(project)
     problem = ""
@@ -286,9 +286,10 @@ def decide_round(*, actor: User | None, round: Round, promote: bool, note: str =
 def settle(round: Round, *, actor: User | None, promote: bool, note: str = "") -> None:
     """End a locked round, and start the next one where the loop has rounds ahead."""
     # The project first, as whoever queues comparisons locks it, or two could wait in a circle.
-    Project.objects.select_for_update().only("id").get(pk=round.project_id)
+    Project.objects.select_for_update(no_key=True).only("id").get(pk=round.project_id)
     policy = made_by(round, Kind.POLICY)
-    if promote and policy is not None:
+    # Somebody may have promoted it by hand already.
+    if promote and policy not in (None, current_policy(round.project)):
         promote_model(actor=actor, project=round.project, model=policy, round=round, note=note)
     _end(round, State.DONE)
     _record(round, actor, "round.end", {"promoted": promote and policy is not None})
@@ -314,7 +315,7 @@ def promote_model(
     is_rollback: bool = False,
 ) -> Promotion:
     """Make a policy the project's current one. Raises InvalidInput where it is none of its own."""
-    Project.objects.select_for_update().only("id").get(pk=project.pk)
+    Project.objects.select_for_update(no_key=True).only("id").get(pk=project.pk)
     if current_policy(project) == model:
         text = _("This is the current policy already.")
         raise InvalidInput(text, errors={"model": [text]})

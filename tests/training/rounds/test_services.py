@@ -104,6 +104,17 @@ def test_the_rule_promotes_what_surely_wins(monkeypatch, tmp_path, won, promoted
     assert (current_policy(project) == made_by(round, "policy")) is promoted
 
 
+def test_a_policy_that_was_promoted_by_hand_ends_its_round_all_the_same():
+    project = make_loop(prompts=12, judged_share=0.1)
+    round = turn_until(begin(project), State.LABELLING)
+    judge(project)
+    turn_until(round, State.DECIDING)
+    promote_model(actor=None, project=project, model=made_by(round, "policy"))
+    decide_round(actor=owner_of(project), round=round, promote=True)
+    round.refresh_from_db()
+    assert (round.state, Promotion.objects.count()) == (State.DONE, 2)
+
+
 def test_turning_again_does_nothing_again():
     round = begin(make_loop())
     first = turn_round(round_id=round.pk)
