@@ -86,7 +86,7 @@ def queue_comparisons(
         )
     overlap = overlap or project.overlap
     # One import or sampling run at a time deals out a project's free candidates.
-    Project.objects.select_for_update().only("id").get(pk=project.pk)
+    Project.objects.select_for_update(no_key=True).only("id").get(pk=project.pk)
     free = _free_candidates(prompt_ids, candidate_ids)
     if deal:
         groups = deal(free)
@@ -133,7 +133,7 @@ def queue_for_evaluation(
 
     On the screen they are comparisons like any other, but what is judged here enters no snapshot.
     """
-    Project.objects.select_for_update().only("id").get(pk=project.pk)
+    Project.objects.select_for_update(no_key=True).only("id").get(pk=project.pk)
     comparisons = _made_of(
         groups,
         project=project,

@@ -188,7 +188,7 @@ def _record(number: int, raw: bytes, report: Report) -> Record | None:
 
 def _write(batch: ImportBatch, lines: list[Line], report: Report) -> None:
     """Write all records of a file; runs inside the import's transaction."""
-    project = Project.objects.select_for_update().get(pk=batch.project_id)
+    project = Project.objects.select_for_update(no_key=True).get(pk=batch.project_id)
     records = [line.record for line in lines]
     prompt_of, new_prompts = prompts.ensure_prompts(project=project, records=records)
     rows = [(prompt_of[content_hash(r.prompt)], r) for r in records]

@@ -158,7 +158,7 @@ def _keep_an_owner(project: Project, *, without: User) -> None:
 @transaction.atomic
 def publish_guideline(*, actor: User, project: Project, text: str) -> Guideline:
     """Add the next version of the guidelines; every later judgement refers to it."""
-    Project.objects.select_for_update().get(pk=project.pk)
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     latest = Guideline.objects.filter(project=project).aggregate(Max("version"))["version__max"]
     guideline = Guideline.objects.create(
         project=project,
@@ -199,7 +199,7 @@ def publish_flag_set(*, actor: User, project: Project, flags: Sequence[Flag]) ->
     """
     checked = [Flag(key=flag["key"], label=flag["label"].strip()) for flag in flags]
     _check_flags(checked)
-    Project.objects.select_for_update().get(pk=project.pk)
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     latest = FlagSet.objects.filter(project=project).order_by("-version").first()
     if latest is not None and latest.flags == checked:
         return latest

@@ -112,7 +112,7 @@ def _checked_weights(weights: Mapping[str, float]) -> dict[str, float]:
 
 def _next_number(project: Project) -> int:
     """Return the number of the project's next snapshot; nobody else takes it meanwhile."""
-    Project.objects.select_for_update().get(pk=project.pk)
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     latest = Snapshot.objects.filter(project=project).aggregate(Max("number"))["number__max"]
     return (latest or 0) + 1
 

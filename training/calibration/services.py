@@ -46,7 +46,7 @@ def draw_shared_sample(
 
     Those drawn for this judge before are passed over. Raises InvalidInput, with errors by field.
     """
-    Project.objects.select_for_update().only("id").get(pk=project.pk)
+    Project.objects.select_for_update(no_key=True).only("id").get(pk=project.pk)
     strata = strata_of(judge.annotator)
     errors = _sample_errors(project, judge, count, people, seed, any(strata.values()))
     if errors:

@@ -195,7 +195,7 @@ def take_revisions(*, run: TrainingRun) -> RevisingRun:
     All or nothing; what was taken before is found by its key and not taken twice.
     """
     # The project first: whoever ends a round locks it before anything that points to it.
-    Project.objects.select_for_update().only("id").get(pk=run.project_id)
+    Project.objects.select_for_update(no_key=True).only("id").get(pk=run.project_id)
     rows = RevisingRun.objects.select_related("model", "constitution__constitution")
     revising = rows.get(run=run)
     annotator = _annotator(run.project, revising)

@@ -76,7 +76,7 @@ def open_contest(
     if errors or evaluation is None or evaluation.baseline is None:
         raise InvalidInput(_("People can't be asked about these replies."), errors=errors)
     # Before anything that points to it, as whoever queues comparisons does.
-    Project.objects.select_for_update().only("id").get(pk=project.pk)
+    Project.objects.select_for_update(no_key=True).only("id").get(pk=project.pk)
     drawn, left_out = _drawn(project, run, most)
     latest = Contest.objects.filter(project=project).aggregate(Max("number"))["number__max"] or 0
     contest = Contest.objects.create(

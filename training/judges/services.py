@@ -66,7 +66,7 @@ def create_judge(
     errors = _judge_errors(project, name, source, model, criteria, resolved)
     if errors:
         raise InvalidInput(_("The AI judge can't be made like this."), errors=errors)
-    Project.objects.select_for_update().only("id").get(pk=project.pk)
+    Project.objects.select_for_update(no_key=True).only("id").get(pk=project.pk)
     rows = Judge.objects.filter(project=project, name=name)
     version = (rows.aggregate(Max("version"))["version__max"] or 0) + 1
     annotator = named_annotator(project=project, kind=Annotator.Kind.AI, name=f"{name} v{version}")
@@ -287,7 +287,7 @@ def take_judgements(*, run: TrainingRun) -> Judging:
     Raises InvalidInput where the recipe wrote what is no judgement.
     """
     # The project first: whoever ends a round locks it before anything that points to it.
-    Project.objects.select_for_update().only("id").get(pk=run.project_id)
+    Project.objects.select_for_update(no_key=True).only("id").get(pk=run.project_id)
     judging = Judging.objects.select_related("judge__annotator", "run").get(run=run)
     try:
         _take(judging, list(_read_lines(run.folder / rundir.JUDGEMENTS)))

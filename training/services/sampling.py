@@ -171,7 +171,7 @@ def read_samples(folder: Path, model: ModelVersion) -> Iterator[Sample]:
 def take_samples(*, run: TrainingRun) -> SamplingRun:
     """Store a finished run's replies and queue them, in the transaction that ends the run."""
     # The project first: whoever ends a round locks it before anything that points to it.
-    Project.objects.select_for_update().only("id").get(pk=run.project_id)
+    Project.objects.select_for_update(no_key=True).only("id").get(pk=run.project_id)
     sampling = SamplingRun.objects.select_related("model").get(run=run)
     samples = list(read_samples(run.folder, sampling.model))
     sources = add_samples(actor=run.created_by, project=run.project, samples=samples)
