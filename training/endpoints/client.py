@@ -37,7 +37,7 @@ from training.endpoints.errors import (
     RequestRefused,
     TooLong,
 )
-from training.endpoints.failures import Limits, refusal, retry_after_s, translated
+from training.endpoints.failures import Limits, hidden, refusal, retry_after_s, translated, unkeyed
 from training.endpoints.pace import Pace, backoff_s
 from training.endpoints.protocol import (
     Ask,
@@ -171,6 +171,8 @@ class Client:
             try:
                 yield first
                 yield from rest
+            except EndpointError as error:
+                raise unkeyed(error, self.server.api_key) from None
             finally:
                 rest.close()
 
@@ -191,7 +193,8 @@ class Client:
             return sentence
         if not names or self.server.model in names:
             return sentence
-        named = ", ".join(shown(name) for name in names[:SHOWN_MODELS])
+        key = self.server.api_key
+        named = ", ".join(shown(hidden(name, key)) for name in names[:SHOWN_MODELS])
         return _("{why} It knows these models: {names}.", why=sentence, names=named)
 
     # --- one request, patiently ---------------------------------------------------------------
@@ -206,9 +209,10 @@ class Client:
             except EndpointError as error:
                 if self._closed.is_set():
                     raise Ended(_("The client was closed before the answer came.")) from None
-                if not error.may_pass or tries > self.server.retries:
-                    raise
-                self._rest(error, tries)
+                clean = unkeyed(error, self.server.api_key)
+                if not clean.may_pass or tries > self.server.retries:
+                    raise clean from None
+                self._rest(clean, tries)
 
     def _in_turn(self, send: Callable[[], T]) -> T:
         """Return what `send` gives once there is a place and the rate allows it."""
@@ -358,13 +362,8 @@ class Client:
                 raw += chunk
                 if len(raw) > _ERROR_BYTES:
                     break
-        said = shown(self._without_key(said_in(bytes(raw))))
+        said = shown(hidden(said_in(bytes(raw)), self.server.api_key))
         raise refusal(response.status, said, retry_after_s(response))
-
-    def _without_key(self, text: str) -> str:
-        """Some servers repeat the key that they refuse."""
-        key = self.server.api_key
-        return text.replace(key, "…") if key else text
 
 
 def _outcome(done: Future[Reply]) -> Reply | EndpointError:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import httpcore2
 
+from labeling.domain.sentences import Sentence
 from labeling.domain.sentences import sentence as _
 from training.endpoints.errors import (
     Dropped,
@@ -26,6 +27,9 @@ from training.endpoints.errors import (
     TooManyRequests,
     Unreachable,
 )
+
+_TELLING = 4
+"""So many first characters of a key, where a quotation was cut, are taken for the key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,3 +125,34 @@ def refusal(status: int, said: str, retry_after_s: float | None) -> EndpointErro
         said=said,
     )
     return RequestRefused(text)
+
+
+def hidden(text: str, key: str) -> str:
+    """Return a text of the server's without the key: some servers repeat it.
+
+    A quotation escapes what it quotes and may end in the middle of the key: both are found too.
+    """
+    if not key:
+        return text
+    escaped = repr(key)[1:-1]
+    for known in (key, escaped):
+        text = text.replace(known, "…")
+    for length in range(len(escaped) - 1, _TELLING - 1, -1):
+        text = text.replace(escaped[:length] + "…", "…")
+    return text
+
+
+def unkeyed(error: EndpointError, key: str) -> EndpointError:
+    """Return the same error with the key in no part of its sentence."""
+    return type(error)(_unkeyed(error.args[0], key), retry_after_s=error.retry_after_s)
+
+
+def _unkeyed(text: str, key: str) -> str:
+    """Clean what was filled in; the pattern is our own."""
+    if not isinstance(text, Sentence):
+        return hidden(text, key)
+    values = {
+        name: _unkeyed(value, key) if isinstance(value, str) else value
+        for name, value in text.values.items()
+    }
+    return _(text.pattern, **values)

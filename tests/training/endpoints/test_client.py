@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from labeling.domain.sentences import parts_of
 from tests import openai_server as far
 from tests.openai_server import OpenAIServer, openai_server
 from training.endpoints import errors
@@ -246,6 +247,40 @@ def test_the_key_is_in_no_sentence_even_if_the_server_says_it(server: OpenAIServ
     assert SECRET not in str(raised.value)
     assert "Incorrect API key" in str(raised.value)
     assert SECRET not in repr(client.server)
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        far.raw(f"<html>You sent {SECRET}</html>".encode()),
+        far.raw(b"x" * 110 + SECRET.encode()),  # the quotation ends within the key
+    ],
+)
+def test_the_key_is_in_no_sentence_of_an_answer_that_succeeds(server: OpenAIServer, deed: far.Deed):
+    server.always = deed
+    given = client_of(server, api_key=SECRET, retries=0)
+    with given as client, pytest.raises(errors.Nonsense) as raised:
+        client.reply(ASK)
+    sentence = raised.value.args[0]
+    assert "something other than JSON" in sentence
+    assert SECRET[:8] not in sentence + str(parts_of(sentence))
+
+
+@pytest.mark.parametrize("before", [[], [{"choices": [{"delta": {"content": "half"}}]}]])
+def test_the_key_is_in_no_sentence_of_a_stream(server: OpenAIServer, before: list[Any]):
+    def deed(handler: far.Handler, body: dict[str, Any]) -> None:
+        handler.begin_stream()
+        for event in [*before, {"error": {"message": f"Bad key {SECRET}"}}]:
+            handler.event(event)
+        handler.cut()
+
+    server.always = deed
+    given = client_of(server, api_key=SECRET, retries=0)
+    with given as client, pytest.raises(errors.Dropped) as raised:
+        list(client.stream(ASK))
+    sentence = raised.value.args[0]
+    assert "Bad key …" in sentence
+    assert SECRET not in str(parts_of(sentence))
 
 
 def test_a_key_that_would_add_a_header_is_refused(server: OpenAIServer):
