@@ -28,6 +28,16 @@ def _lease() -> timedelta:
     return timedelta(seconds=settings.SERVE_LEASE_S)
 
 
+def _lock_live(*ids: int) -> None:
+    """Lock what waits or is held, and these rows, in one order: so nobody waits in a circle.
+
+    Two that claim at once lock the same rows, so the second one counts the first one's.
+    """
+    live = Q(state__in=[State.WAITING, *ServedModel.HELD])
+    rows = ServedModel.objects.filter(live | Q(pk__in=ids))
+    list(rows.order_by("pk").select_for_update().values_list("pk"))
+
+
 def _held() -> QuerySet[ServedModel]:
     """Return the leases whose worker gives signs of life."""
     patience = timedelta(seconds=settings.SERVE_LOST_AFTER_S)
@@ -47,7 +57,7 @@ def ask_model(*, actor: User, project: Project, model: ModelVersion) -> ServedMo
         model=model, defaults={"state": State.STOPPED, "lease_until": Now(), "asked_at": Now()}
     )
     row = ServedModel.objects.filter(model=model)
-    row.select_for_update().get()
+    _lock_live(model.pk)
     waits = row.filter(state=State.WAITING, lease_until__gte=Now())
     if not _held().filter(model=model).exists() and not waits.exists():
         row.update(state=State.WAITING, token="", port=None, problem="", heartbeat_at=None)
@@ -82,9 +92,7 @@ def give_up_child(*, served: ServedModel) -> None:
 @transaction.atomic
 def claim_served(*, model_id: int, worker: str) -> ServedModel | None:
     """Take a lease in hand; None where nobody waits, or as many models are served as may be."""
-    # Two that claim at once lock the same rows, so the second one counts the first one's.
-    live = ServedModel.objects.filter(state__in=[State.WAITING, *ServedModel.HELD])
-    list(live.order_by("pk").select_for_update().values_list("pk"))
+    _lock_live()
     row = ServedModel.objects.filter(pk=model_id, state=State.WAITING, lease_until__gte=Now())
     if _held().exclude(pk=model_id).count() >= settings.SERVE_MODELS:
         return None
@@ -123,11 +131,13 @@ def end_served(*, served: ServedModel, problem: str = "") -> None:
     _own(served).update(state=state, token="", port=None, problem=problem[-MAX_PROBLEM:])
 
 
+@transaction.atomic
 def due_served(*, ring_again_after_s: float) -> list[int]:
     """Return the models for which a worker is to be rung again, and note the ring.
 
     Leases that ran out before anybody took them, and those whose worker is lost, are ended.
     """
+    _lock_live()
     patience = timedelta(seconds=settings.SERVE_LOST_AFTER_S)
     lost = Q(state__in=ServedModel.HELD, heartbeat_at__lt=Now() - patience)
     late = Q(state=State.WAITING, lease_until__lt=Now())

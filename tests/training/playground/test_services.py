@@ -1,8 +1,11 @@
 """The lease of a served model: asked for, claimed once, kept, lost, given up, ended."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
 from labeling.models import AuditEvent
@@ -132,3 +135,44 @@ def test_beat_rings_for_who_waits_and_ends_what_nobody_keeps(project, settings):
     assert due_served(ring_again_after_s=10) == []
     states = dict(ServedModel.objects.values_list("model__name", "state"))
     assert states == {"a": "waiting", "b": "stopped", "c": "stopped", "d": "ready"}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("asks", [True, False])
+def test_who_asks_and_beat_wait_for_who_claims_and_never_in_a_circle(settings, asks):
+    settings.SERVE_MODELS = 1
+    project = make_project()
+    first, second = make_model(project, name="a"), make_model(project, name="b")
+    lease(first, asked_at=ago(300))
+    lease(second, "waiting")
+
+    def other() -> None:
+        try:
+            ask(second) if asks else due_served(ring_again_after_s=10)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():  # a claim that has come as far as the first row
+            ServedModel.objects.select_for_update().get(model=first)
+            waits = pool.submit(other)
+            wait_for_a_lock()
+            assert claim_served(model_id=second.pk, worker="w") is None
+        waits.result(timeout=10)
+
+
+def wait_for_a_lock() -> None:
+    """Return once another connection to this database waits for a row of ours."""
+    text = (
+        "select exists (select from pg_stat_activity where datname = current_database()"
+        " and pid <> pg_backend_pid() and wait_event_type = 'Lock')"
+    )
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_stat_clear_snapshot()")
+            cursor.execute(text)
+            if cursor.fetchone() == (True,):
+                return
+        time.sleep(0.01)
+    raise AssertionError("nobody waits for a lock")
