@@ -138,15 +138,16 @@ def fill_pairs(
 ) -> None:
     """Add rows for DPO: `prompt_ids`, `chosen_ids`, `rejected_ids` (replies) and `margin`.
 
-    Ties have no winner and are left out (InstructGPT, 2203.02155, C.2). The same pair from two
-    judgements is kept twice: that is two votes. `judgement` says of which a pair is. Targets and
-    weights other than 1 are used where they can be (`soft`), else counted as ignored.
+    Ties have no winner and are left out (InstructGPT, 2203.02155, C.2), but where a soft label is
+    learned, which says more than the tie. The same pair from two judgements is kept twice: that is
+    two votes. `judgement` says of which a pair is. Targets and weights other than 1 are used where
+    they can be (`soft`), else counted as ignored.
     """
     seen: set[str] = set()
     for row in rows:
         found.rows += 1
         try:
-            encoded = _pair(row, encoder, seen)
+            encoded = _pair(row, encoder, seen, soft=soft)
         except Dropped as reason:
             found.dropped[str(reason)] += 1
             continue
@@ -156,8 +157,10 @@ def fill_pairs(
         found.splits[row["split"]].append(encoded)
 
 
-def _pair(row: Mapping[str, Any], encoder: Encoder, seen: set[str]) -> dict[str, Any]:
-    if row.get("tie"):
+def _pair(
+    row: Mapping[str, Any], encoder: Encoder, seen: set[str], *, soft: bool
+) -> dict[str, Any]:
+    if row.get("tie") and not (soft and "target" in row):
         raise Dropped("tie")
     if row.get("weight", 1.0) == 0:
         raise Dropped("zero_weight")

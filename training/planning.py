@@ -63,6 +63,7 @@ def preview_of(plan: Plan) -> Preview | None:
         max_length=int(plan.config["max_length"]),
         recipe=plan.recipe,
         new_words=0 if plan.model else int(plan.config.get("vocab_size", 0)),
+        soft=plan.recipe == "reward" or plan.config.get("loss_type") == "sigmoid",
     )
 
 

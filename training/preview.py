@@ -45,12 +45,14 @@ def preview(
     max_length: int,
     recipe: str = "",
     new_words: int = 0,
+    soft: bool = False,
 ) -> Preview:
     """Encode the first MOST_ROWS rows as the recipe would, and say what is left out.
 
     Without a model, or with one whose tokenizer can't be read here, lengths are not known. The
     recipe says what one row of data is: a pair, a whole ranking, or each of its replies. A model
     from scratch learns a tokenizer of at most `new_words` tokens first, and so is one learned here.
+    With `soft` the recipe learns from soft labels, which a tie may carry too.
     """
     looked = list(islice(rows, MOST_ROWS + 1))
     cut, looked = len(looked) > MOST_ROWS, looked[:MOST_ROWS]
@@ -58,7 +60,7 @@ def preview(
     found = Rows()
     encoder = Encoder(tokens or _Letters(), max_length if tokens else 10**9)
     if pairs:
-        fill_pairs(found, looked, encoder)
+        fill_pairs(found, looked, encoder, soft=soft)
     else:
         fill_demonstrations(found, looked, encoder, completion_only=True)
     return Preview(

@@ -45,6 +45,13 @@ def test_pairs_left_out_are_counted_by_reason_and_add_up() -> None:
     assert not found.lengths_known
 
 
+def test_a_tie_with_a_soft_label_is_used_where_the_recipe_learns_from_soft_labels() -> None:
+    rows = [_pair("yes", "no", tie=True, target=0.5)]
+    for soft, used in ((True, 1), (False, 0)):
+        found = preview(rows, pairs=True, model=None, max_length=8, soft=soft)
+        assert found.used["train"] == used
+
+
 def test_demonstrations_left_out_are_counted() -> None:
     row = {
         "prompt": _message("user", "What then?"),

@@ -112,6 +112,24 @@ def test_pairs_left_out_are_counted_by_reason(tmp_path: Path, encoder: Encoder) 
     assert report["rows"] == report["train"] + sum(report["dropped"].values())
 
 
+def test_a_tie_with_a_soft_label_is_learned_where_soft_labels_are(
+    tmp_path: Path, encoder: Encoder
+) -> None:
+    rows = [
+        _pair("dog", "cat", judgement="1", tie=True, target=0.5),
+        _pair("dog", "red", judgement="1", tie=True, target=0.6),
+        _pair("dog", "cat", judgement="2", tie=True),
+        _pair("dog", "cat", judgement="3"),
+    ]
+    folder = _folder(tmp_path, rows)
+    soft = encode_pairs(folder, encoder, soft=True)
+    assert [row["target"] for row in soft.splits["train"]] == [0.5, 0.6, 1.0]
+    assert soft.report()["dropped"] == {"tie": 1}
+    hard = encode_pairs(folder, encoder)
+    assert [row["target"] for row in hard.splits["train"]] == [1.0]
+    assert hard.report()["dropped"] == {"tie": 3}
+
+
 def test_pairs_keep_their_split(tmp_path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     """Of 36 rows every tenth is a tie: rows 9, 19 (train), 29 (test)."""
     report = encode_pairs(_folder(tmp_path, pairs(36)), Encoder(tokenizer, 96)).report()
