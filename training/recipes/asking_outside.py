@@ -70,11 +70,16 @@ class OutsideAsker:
             even = (1 / len(self._answers),) * len(self._answers)
             return Said(reasons=reply.text, answer=Answer(probabilities=even, mass=0.0), ids=[])
         reasons = reply.text[: match.start()].strip()
-        return Said(reasons=reasons, answer=self._answer(match[1], reply.tokens), ids=[])
+        place = _token_of(match, reply.tokens)
+        return Said(reasons=reasons, answer=self._answer(match[1], place), ids=[])
 
-    def _answer(self, word: str, tokens: Sequence[Token]) -> Answer:
-        """The probabilities in the answer's place, where they are told."""
-        place = next((one for one in reversed(tokens) if one.text.strip() == word), None)
+    def _answer(self, word: str, place: Token | None) -> Answer:
+        """The probabilities in the answer's place, where they are told.
+
+        A token that holds more than the answer ("A.") tells nothing of the other answers.
+        """
+        if place is not None and place.text.strip() != word:
+            place = None
         told = {word: 0.0} if place is None else {place.text: place.logprob, **place.alternatives}
         chances = [
             sum(exp(logprob) for text, logprob in told.items() if text.strip() == answer)
@@ -90,6 +95,21 @@ class OutsideAsker:
     def close(self) -> None:
         """End the connections."""
         self._client.close()
+
+
+def _token_of(match: re.Match[str], tokens: Sequence[Token]) -> Token | None:
+    """The token in which the answer of a matched line begins; None where the tokens lack the line.
+
+    The line is looked for in the tokens' own text, from their end: a server may strip a reply, or
+    add a mark of its end, and half a character's token is written as something else.
+    """
+    line = "".join(token.text for token in tokens).rfind(match[0])
+    left = line + match.start(1) - match.start()
+    for token in tokens if line >= 0 else ():
+        left -= len(token.text)
+        if left < 0:
+            return token
+    return None
 
 
 def is_outside(folder: Path) -> bool:

@@ -43,10 +43,47 @@ def _token(text: str, logprob: float, **others: float) -> Token:
 
 def test_the_answers_place_tells_the_probabilities(tmp_path: Path) -> None:
     place = _token(" A", -0.5108256, **{" B": -1.2039728, "a": -3.0})
-    said = _asker(tmp_path).read(_reply("Kinder.\nAnswer: A", _token("A", -9.0), place))
+    before = (_token("Kinder", -9.0), _token(".\n", -1.0), _token("Answer:", 0.0))
+    said = _asker(tmp_path).read(_reply("Kinder.\nAnswer: A", *before, place))
     assert said.reasons == "Kinder."
     assert said.answer.probabilities == pytest.approx((2 / 3, 1 / 3))
     assert said.answer.mass == pytest.approx(0.9)
+
+
+EARLIER = (_token("Reply", -1.0), _token(" A", -0.7, **{" B": -0.7}), _token(" wins", -1.0))
+LINE = (_token("\n", -0.1), _token("Answer", -0.1), _token(":", -0.1))
+
+
+def test_an_answers_word_in_the_reasons_is_not_its_place(tmp_path: Path) -> None:
+    told = (_token(" A.", -0.2, **{" B.": -1.7}),)
+    said = _asker(tmp_path).read(_reply("Reply A wins\nAnswer: A.", *EARLIER, *LINE, *told))
+    # " A." is not the answer alone: as without probabilities, and not the even ones from before.
+    assert (said.answer.probabilities, said.answer.mass) == ((1.0, 0.0), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last"),
+    [
+        ("Reply A wins\nAnswer: A", (), ()),
+        ("Reply A wins\nAnswer: A.\n", (), (_token(".\n", -0.1),)),
+        ("Reply A wins\nAnswer: A", (_token("\n\n", -0.1),), (_token("<end>", -0.1),)),
+        ("☃ Reply A wins\nAnswer: A", (_token("\\xe2", -0.1), _token("??", -0.1)), ()),
+    ],
+    ids=["plain", "a full stop apart", "stripped, with a mark of the end", "half characters"],
+)
+def test_the_place_is_found_in_the_tokens_own_text(
+    tmp_path: Path, text: str, first: tuple[Token, ...], last: tuple[Token, ...]
+) -> None:
+    place = _token(" A", -0.5108256, **{" B": -1.2039728})
+    tokens = (*first, *EARLIER, *LINE, place, *last)
+    said = _asker(tmp_path).read(_reply(text, *tokens))
+    assert said.answer.probabilities == pytest.approx((2 / 3, 1 / 3))
+    assert said.answer.mass == pytest.approx(0.9)
+
+
+def test_tokens_that_lack_the_line_tell_nothing(tmp_path: Path) -> None:
+    said = _asker(tmp_path).read(_reply("Answer: A", *EARLIER))
+    assert said.answer.probabilities == (1.0, 0.0)
 
 
 def test_without_probabilities_an_answer_is_sure(tmp_path: Path) -> None:
