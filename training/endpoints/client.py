@@ -163,7 +163,8 @@ class Client:
     def stream(self, ask: Ask) -> Generator[Piece]:
         """Yield a reply piece by piece. Raises EndpointError.
 
-        A failure before the first piece is tried again; afterwards a reply that was cut is Dropped.
+        A failure before the first piece, be it a sign of life alone, is tried again; afterwards a
+        reply that was cut is Dropped.
         """
         with self._slots:
             opened, _tries = self._patiently(lambda: self._begin(ask))
@@ -267,7 +268,7 @@ class Client:
             for data in events(chunks):
                 if data == b"[DONE]":
                     return
-                piece = read_piece(data)
+                piece = Piece() if data is None else read_piece(data)
                 ended = ended or bool(piece.finish_reason)
                 yield piece
         if not ended:

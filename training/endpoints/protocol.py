@@ -68,7 +68,10 @@ class Reply:
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """A piece of a streamed reply; the last one has a `finish_reason`, and counts where given."""
+    """A piece of a streamed reply; the last one has a `finish_reason`, and counts where given.
+
+    One that holds nothing is a sign of life of a server that has nothing to say yet.
+    """
 
     text: str = ""
     finish_reason: str = ""
@@ -158,15 +161,20 @@ def read_piece(raw: bytes) -> Piece:
     )
 
 
-def events(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the data of each server-sent event, the closing `[DONE]` among them."""
+def events(chunks: Iterable[bytes]) -> Iterator[bytes | None]:
+    """Yield the data of each server-sent event, the closing `[DONE]` among them.
+
+    None stands for a comment, by which a server says that it is still there.
+    """
     rest = b""
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
-            name, _colon, data = line.partition(b":")
-            if name == b"data":  # else a comment that keeps the connection open, or a blank line
+            name, colon, data = line.partition(b":")
+            if name == b"data":
                 yield data.strip()
+            elif colon and not name:
+                yield None
 
 
 def said_in(raw: bytes) -> str:

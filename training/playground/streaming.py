@@ -2,6 +2,9 @@
 
 `piece` brings more of the text, `done` the whole reply as sanitized HTML, `problem` a sentence. A
 stream holds a thread of the web server, so a process has a few at a time and turns others away.
+
+A model that has nothing to say yet gives signs of life, and each goes on to the browser as a
+comment: writing it is how the web server learns that the browser has left, and closes the stream.
 """
 
 import json
@@ -21,6 +24,7 @@ from training.endpoints.client import Client, Server
 from training.endpoints.errors import EndpointError
 from training.endpoints.protocol import Ask, Piece
 
+SIGN_OF_LIFE = b":\n\n"
 _places = threading.BoundedSemaphore(settings.PLAYGROUND_STREAMS)
 
 
@@ -35,7 +39,7 @@ class Relay:
     """The events of one reply. Close it: that ends the model's work where it is not done."""
 
     def __init__(self, server: Server, ask: Ask) -> None:
-        """Wait for the reply's beginning. Raises Busy, and EndpointError where there is none."""
+        """Wait for the first sign of life. Raises Busy, and EndpointError where there is none."""
         if not _places.acquire(blocking=False):
             raise Busy(_("Too many replies are being written at this moment: wait for a place."))
         self._lock = threading.Lock()
@@ -82,6 +86,8 @@ class Relay:
                 if piece.text:
                     text.append(piece.text)
                     yield event("piece", {"text": piece.text})
+                else:
+                    yield SIGN_OF_LIFE
             yield event("done", self._whole("".join(text), reason, tokens))
         except EndpointError as error:
             with translation.override(self._language):

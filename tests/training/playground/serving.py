@@ -20,7 +20,10 @@ TOKEN = "the child's own token"
 
 
 class Speaker(ThreadingHTTPServer):
-    """Streams `words`, `pause_s` apart; keeps what it was asked and whether a client left."""
+    """Streams `words`, `pause_s` apart; keeps what it was asked and whether a client left.
+
+    Until `turn` is set it says only that the client has to wait.
+    """
 
     daemon_threads = True
 
@@ -31,6 +34,8 @@ class Speaker(ThreadingHTTPServer):
         self.asked: list[dict[str, Any]] = []
         self.tokens: list[str] = []
         self.left = threading.Event()
+        self.turn = threading.Event()
+        self.turn.set()
 
     @property
     def port(self) -> int:
@@ -55,6 +60,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b'{"error": {"message": "no room"}}')
             return
         try:
+            while not server.turn.wait(0.05):
+                self.wfile.write(b": waiting\n\n")
             for word in server.words:
                 self._chunk({"delta": {"content": word}, "finish_reason": None})
                 time.sleep(server.pause_s)

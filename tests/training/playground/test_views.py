@@ -64,6 +64,8 @@ def events(response) -> list[tuple[str, dict]]:
     raw = b"".join(response).decode()  # read to its end, which closes it
     found = []
     for block in filter(None, raw.split("\n\n")):
+        if block == ":":  # a sign of life
+            continue
         name, data = block.split("\n")
         found.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
     return found
@@ -235,6 +237,25 @@ def test_only_so_many_streams_hold_a_thread(settings):
         after = ask(client, model)
         assert after.status_code == 200
         after.close()
+    assert streaming._places._value == settings.PLAYGROUND_STREAMS
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_leaves_while_the_model_is_busy_gives_the_place_back(settings):
+    """The stream begins before the model's turn comes, so each write can find the browser gone."""
+    model = make_model(make_project())
+    client = client_of(owner_of(model.project))
+    with speaking("late") as speaker:
+        speaker.turn.clear()
+        lease(model, port=speaker.port)
+        left, stays = ask(client, model), ask(client, model)
+        arriving = iter(left)
+        assert [next(arriving) for _ in range(3)] == [streaming.SIGN_OF_LIFE] * 3
+        left.close()  # as the web server does once a write fails
+        assert speaker.left.wait(5)
+        assert streaming._places._value == settings.PLAYGROUND_STREAMS - 1
+        speaker.turn.set()
+        assert [name for name, _ in events(stays)] == ["piece", "done"]
     assert streaming._places._value == settings.PLAYGROUND_STREAMS
 
 
