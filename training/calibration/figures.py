@@ -60,7 +60,10 @@ def ranking(tiers: Sequence[Sequence[int]], size: int) -> Ranking:
 
 @dataclass(frozen=True)
 class Item:
-    """One comparison of K replies, what the judge said of it, and what people did."""
+    """One comparison of K replies, what the judge said of it, and what people did.
+
+    `is_routed` where people were asked because of what the judge said, not by chance.
+    """
 
     key: Hashable
     size: int
@@ -68,6 +71,7 @@ class Item:
     people: Mapping[Any, Ranking]
     topics: Sequence[str] = ()
     softs: Sequence[Soft] = ()
+    is_routed: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ class Bin:
 class Figures:
     """Everything that a judge's calibration shows.
 
+    `comparisons` counts what both judged. What was routed to people is harder than the rest, so it
+    tells how far certainty can be believed (`bins`, `error`), but of no agreement.
     `error` is the expected calibration error: the mean distance of certainty from agreement, each
     bin weighted by its pairs. `lean` is how much likelier a reply is to win by standing first,
     `consistent` how often the same reply wins in both orders.
@@ -134,9 +140,10 @@ def figures(items: Sequence[Item], *, least: int) -> Figures:
 
     An item that the judge did not judge tells of people alone.
     """
-    names = sorted({topic for item in items for topic in item.topics})
+    drawn = [item for item in items if not item.is_routed]
+    names = sorted({topic for item in drawn for topic in item.topics})
     topics, gaps, whole = _Sides(), _Sides(), _Sides()
-    for item in items:
+    for item in drawn:
         judge, people = _agreed(item)
         for name in ("", *item.topics):
             sides = topics if name else whole

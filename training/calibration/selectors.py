@@ -59,6 +59,7 @@ def calibration_of(annotator: Annotator) -> Calibration:
 class _Judged:
     tiers: list[list[int]]
     softs: list[Soft]
+    is_routed: bool
 
     @property
     def size(self) -> int:
@@ -80,13 +81,19 @@ def standing(**of: Any) -> QuerySet[Judgement]:
 
 
 def _judged(annotator: Annotator) -> dict[int, _Judged]:
-    """Return what the judge said last of comparisons that people judged too, by comparison."""
+    """Return what the judge said last of comparisons that people judged too, by comparison.
+
+    What was left to people counts as drawn by chance where a shared sample drew it too.
+    """
     people = standing(comparison=OuterRef("comparison"), annotator__kind__in=JUDGES)
     rows = standing(annotator=annotator).filter(Exists(people)).order_by("-created_at", "-pk")
-    told = rows.values_list("comparison_id", "tiers", "provenance")[:RECENT]
+    routed = RoutedComparison.objects.filter(comparison=OuterRef("comparison"), annotator=annotator)
+    drawn = SharedSample.objects.filter(comparisons=OuterRef("comparison"), annotator=annotator)
+    columns = ("comparison_id", "tiers", "provenance", "is_routed")
+    told = rows.annotate(is_routed=Exists(routed) & ~Exists(drawn)).values_list(*columns)[:RECENT]
     return {
-        pk: _Judged(tiers, softs_of(provenance, sum(map(len, tiers))))
-        for pk, tiers, provenance in told
+        pk: _Judged(tiers, softs_of(provenance, sum(map(len, tiers))), is_routed)
+        for pk, tiers, provenance, is_routed in told
     }
 
 
@@ -104,6 +111,7 @@ def _items(judged: dict[int, _Judged]) -> list[Item]:
             people=people[pk],
             topics=topics.get(pk, ()),
             softs=one.softs,
+            is_routed=one.is_routed,
         )
         for pk, one in judged.items()
     ]
@@ -129,7 +137,7 @@ def _of_people(annotator: Annotator, but: Iterable[int]) -> list[Item]:
 
 def topics_of(comparison_ids: Iterable[int]) -> dict[int, list[str]]:
     """Return the tags of comparisons' prompts, in order; one read."""
-    rows = Comparison.objects.filter(pk__in=list(comparison_ids), prompt__tags__isnull=False)
+    rows = Comparison.objects.filter(pk__any=comparison_ids, prompt__tags__isnull=False)
     found: dict[int, list[str]] = {}
     for pk, name in rows.order_by("prompt__tags__name").values_list("pk", "prompt__tags__name"):
         found.setdefault(pk, []).append(name)
@@ -213,13 +221,13 @@ def to_route(
     routed = RoutedComparison.objects.filter(comparison=OuterRef("comparison"), annotator=annotator)
     rows = standing(annotator=annotator, comparison__for_ai=True).filter(~Exists(routed))
     if comparison_ids is not None:
-        rows = rows.filter(comparison__in=comparison_ids)
+        rows = rows.filter(comparison__any=comparison_ids)
     told = rows.order_by("pk").values_list("comparison_id", "tiers", "provenance")
     return [(pk, softs_of(said, sum(map(len, tiers)))) for pk, tiers, said in told]
 
 
 def ai_judges_in(project: Project, comparison_ids: Sequence[int]) -> list[Annotator]:
     """Return the AI judges that judged some of these comparisons."""
-    said = standing(annotator=OuterRef("pk"), comparison__in=comparison_ids)
+    said = standing(annotator=OuterRef("pk"), comparison__any=comparison_ids)
     rows = Annotator.objects.filter(project=project, kind=Annotator.Kind.AI)
     return list(rows.filter(Exists(said)).order_by("pk"))

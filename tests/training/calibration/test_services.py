@@ -77,6 +77,23 @@ def test_what_another_judge_says_changes_nothing(few):
     assert calibration_of(other.annotator).figures.overall.judge.value == 0.0
 
 
+def test_what_the_judge_left_to_people_tells_of_its_certainty_but_of_no_agreement(few):
+    project = make_project()
+    judge = make_judge(project)
+    judged(project, judge, [FIRST, FIRST], "chess", soft=0.9)
+    unsure = left_to_ai(project, judge, 0.55, "poems")
+    route_to_people(actor=None, annotator=judge.annotator, least_certainty=0.6, people=2)
+    people_say(project, [SECOND, SECOND])
+    figures = calibration_of(judge.annotator).figures
+    assert (figures.overall.judge.value, figures.overall.people.pairs) == (1.0, 1)
+    assert [side.name for side in figures.topics] == ["chess"]
+    assert [side.judge and side.judge.pairs for side in figures.gaps] == [None, 2, None, None]
+    assert [(one.agreed.value, one.agreed.pairs) for one in figures.bins] == [(0.0, 2), (1.0, 2)]
+    sample = SharedSample.objects.create(project=project, annotator=judge.annotator, people=2)
+    sample.comparisons.add(unsure)
+    assert calibration_of(judge.annotator).figures.overall.judge.value == 0.5
+
+
 def test_labels_that_do_not_hold_are_left_out(few):
     project = make_project()
     judge = make_judge(project)
