@@ -187,6 +187,11 @@ class TrainingRun(models.Model):
         return self.state in {self.State.STOPPED, self.State.FAILED}
 
     @property
+    def waits_for_endpoint(self) -> bool:
+        """Whether the run stopped as its endpoint did not answer: it goes on once that does."""
+        return self.state == self.State.STOPPED and "endpoint_problem" in self.result
+
+    @property
     def model_version(self) -> ModelVersion | None:
         """What the run made: its finished model, else what its latest stop left."""
         made = sorted(self.made_models.all(), key=lambda model: (model.is_partial, -model.pk))

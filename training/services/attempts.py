@@ -134,7 +134,9 @@ def end_attempt(
     run.exit_code = exit_code
     run.log_tail = storable(log_tail)
     _note(run, "" if state == State.SUCCEEDED else reason)
-    run.result = result or {}
+    run.result = dict(result or {})
+    if run.request:  # whoever asked it to stop does not want it to go on by itself
+        run.result.pop("endpoint_problem", None)
     if state == State.SUCCEEDED:
         run.step = run.total_steps = int(run.result.get("steps", run.step))
     _finish(run)

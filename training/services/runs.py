@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.db import transaction
-from django.db.models.functions import Now
+from django.db.models import F, Func, JSONField, Q, TextField, Value
+from django.db.models.functions import Cast, Now
 from django.utils.translation import gettext as _
 
 from labeling.exceptions import InvalidInput
@@ -22,6 +23,14 @@ from training.services.online import choose_prompts, reward_errors, selection_er
 State = TrainingRun.State
 Request = TrainingRun.Request
 MAX_SEED = 2**31 - 1
+_NO_LONGER_WAITING = Func(
+    F("result"),
+    Cast(Value("endpoint_problem"), TextField()),
+    template="(%(expressions)s)",
+    arg_joiner=" - ",
+    output_field=JSONField(),
+)
+"""A run's result without what lets it go on by itself: people have decided since."""
 
 
 @contextmanager
@@ -189,7 +198,7 @@ def request_stop(*, actor: User | None, run: TrainingRun) -> TrainingRun:
 def request_cancel(*, actor: User | None, run: TrainingRun) -> TrainingRun:
     """End a run within seconds, for good; one that still waits is cancelled at once.
 
-    Raises RunMovedOn if it has ended.
+    So is one that stopped until its endpoint answers. Raises RunMovedOn if it has ended otherwise.
     """
     return _request(actor=actor, run=run, wish=Request.CANCEL, at_once=State.CANCELLED)
 
@@ -198,7 +207,10 @@ def _request(
     *, actor: User | None, run: TrainingRun, wish: TrainingRun.Request, at_once: TrainingRun.State
 ) -> TrainingRun:
     rows = TrainingRun.objects.filter(pk=run.pk)
-    ended = rows.filter(state=State.QUEUED).update(state=at_once, finished_at=Now())
+    waits = Q(state=State.QUEUED)
+    if wish == Request.CANCEL:
+        waits |= Q(state=State.STOPPED, result__has_key="endpoint_problem")
+    ended = rows.filter(waits).update(state=at_once, finished_at=Now(), result=_NO_LONGER_WAITING)
     if not ended:
         live = rows.filter(state=State.RUNNING)
         if wish == Request.STOP:  # whoever cancelled meant more than a stop
@@ -224,6 +236,7 @@ def resume_run(*, actor: User | None, run: TrainingRun) -> TrainingRun:
         exit_code=None,
         heartbeat_at=None,
         finished_at=None,
+        result=_NO_LONGER_WAITING,
     )
     if not changed:
         raise RunMovedOn(_("Only a stopped or a failed run can go on."))

@@ -8,7 +8,7 @@ from tests.factories import make_project, owner_of
 from tests.training.factories import make_demonstrations, make_model, make_run, make_snapshot
 from training.exceptions import RunMovedOn
 from training.models import TrainingRun
-from training.services.attempts import claim_run
+from training.services.attempts import claim_run, end_attempt
 from training.services.models import share_model
 from training.services.runs import create_run, request_cancel, request_stop, resume_run
 
@@ -157,3 +157,44 @@ def test_only_stopped_and_failed_runs_can_go_on(state: str, resumable: bool):
         return
     resumed = resume_run(actor=owner_of(run.project), run=run)
     assert (resumed.state, resumed.error, resumed.exit_code) == ("queued", "", None)
+
+
+def waiting_run() -> TrainingRun:
+    """A run that stopped as its endpoint did not answer."""
+    run = make_run(make_project())
+    result = {"steps": 3, "endpoint_problem": {"code": "silent", "sentence": "Nothing came."}}
+    TrainingRun.objects.filter(pk=run.pk).update(state="stopped", result=result)
+    run.refresh_from_db()
+    return run
+
+
+def test_a_stop_after_a_resume_is_not_undone():
+    run = waiting_run()
+    assert run.waits_for_endpoint
+    owner = owner_of(run.project)
+    assert resume_run(actor=owner, run=run).result == {"steps": 3}
+    assert not request_stop(actor=owner, run=run).waits_for_endpoint
+    assert run.state == "stopped"
+
+
+def test_a_run_that_waits_for_its_endpoint_can_be_cancelled():
+    run = waiting_run()
+    ended = request_cancel(actor=owner_of(run.project), run=run)
+    assert (ended.state, ended.result) == ("cancelled", {"steps": 3})
+    other = waiting_run()
+    with pytest.raises(RunMovedOn):
+        request_stop(actor=owner_of(other.project), run=other)
+    TrainingRun.objects.filter(pk=other.pk).update(result={})
+    with pytest.raises(RunMovedOn):
+        request_cancel(actor=owner_of(other.project), run=other)
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_a_stop_outweighs_a_server_that_fails_meanwhile(stops: bool):
+    run = make_run(make_project())
+    attempt = claim_run(run_id=run.pk, worker="w")
+    if stops:
+        request_stop(actor=owner_of(run.project), run=run)
+    problem = {"endpoint_problem": {"code": "silent", "sentence": "Nothing came."}}
+    ended = end_attempt(attempt=attempt, state=TrainingRun.State.STOPPED, result=problem)
+    assert ended.waits_for_endpoint is not stops

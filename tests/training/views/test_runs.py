@@ -310,3 +310,13 @@ def test_a_finished_run_tells_which_rows_it_left_out():
     for shown in ("rows 9", "train 4", "tie 3", "too long 2"):
         assert f">{shown}</span>" in html
     assert "f" * 64 not in html
+
+
+def test_a_run_that_waits_for_its_endpoint_shows_cancel():
+    project = make_project()
+    run = make_run(project)
+    client = client_of(owner_of(project))
+    for result, shown in (({}, False), ({"endpoint_problem": {"code": "silent"}}, True)):
+        TrainingRun.objects.filter(pk=run.pk).update(state="stopped", result=result)
+        html = client.get(page("run_detail", project, run.uid)).content.decode()
+        assert (page("run_cancel", project, run.uid) in html) is shown
