@@ -9,6 +9,7 @@ from labeling.models.judgements import (
     Judgement,
     PreferencePair,
 )
+from labeling.models.lookups import AnyOf
 from labeling.models.offers import OfferedPrompt
 from labeling.models.projects import (
     Annotator,
@@ -32,6 +33,7 @@ from labeling.models.writing import WritingAssignment
 
 __all__ = [
     "Annotator",
+    "AnyOf",
     "Assignment",
     "AuditEvent",
     "Candidate",

@@ -70,10 +70,10 @@ def record_ai_judgements(
     # Whoever records for the same judge at the same time waits here, and then finds it recorded.
     Annotator.objects.select_for_update().only("id").get(pk=annotator.pk)
     rows = Comparison.objects.select_for_update().filter(project_id=annotator.project_id)
-    comparisons = {row.pk: row for row in rows.filter(pk__in=by_id).order_by("pk")}
+    comparisons = {row.pk: row for row in rows.filter(pk__any=by_id).order_by("pk")}
     if len(comparisons) < len(by_id):
         raise InvalidInput(_("There is no such comparison in this project."))
-    known = Judgement.objects.filter(annotator=annotator, comparison__in=comparisons)
+    known = Judgement.objects.filter(annotator=annotator, comparison__any=comparisons)
     judged = set(known.values_list("comparison_id", flat=True))
     new = [pk for pk in comparisons if pk not in judged]
     slots = _slots(new)
@@ -99,7 +99,7 @@ def record_ai_judgements(
 def _slots(comparison_ids: Collection[int]) -> dict[int, list[int]]:
     """Return each comparison's candidates in the order of slots."""
     found: dict[int, list[int]] = {pk: [] for pk in comparison_ids}
-    rows = ComparisonCandidate.objects.filter(comparison__in=comparison_ids)
+    rows = ComparisonCandidate.objects.filter(comparison__any=comparison_ids)
     for pk, candidate in rows.order_by("comparison", "slot").values_list(
         "comparison_id", "candidate_id"
     ):
@@ -147,7 +147,7 @@ def _pairs(judgement: Judgement, candidates: Sequence[int]) -> list[PreferencePa
 
 def _count(comparison_ids: Collection[int]) -> None:
     """Count a judgement on each of the locked comparisons; close those whose overlap is met."""
-    rows = Comparison.objects.filter(pk__in=comparison_ids)
+    rows = Comparison.objects.filter(pk__any=comparison_ids)
     rows.update(judgement_count=F("judgement_count") + 1)
     rows.filter(state=State.OPEN, judgement_count__gte=F("overlap")).update(state=State.CLOSED)
 
@@ -166,10 +166,10 @@ def give_to_ai(
     held = Assignment.objects.filter(comparison=OuterRef("pk"), state=Assignment.State.LEASED)
     rows = Comparison.objects.select_for_update(skip_locked=True, of=("self",))
     free = rows.filter(
-        ~Exists(held), project=project, pk__in=comparison_ids, state=State.OPEN, judgement_count=0
+        ~Exists(held), project=project, pk__any=comparison_ids, state=State.OPEN, judgement_count=0
     )
     taken = list(free.order_by("pk").values_list("pk", flat=True))
-    Comparison.objects.filter(pk__in=taken).update(for_ai=True, open_slots=0, overlap=overlap)
+    Comparison.objects.filter(pk__any=taken).update(for_ai=True, open_slots=0, overlap=overlap)
     _record_turn(actor, project, "comparisons.give_to_ai", len(taken))
     return taken
 
@@ -187,10 +187,10 @@ def give_to_people(
         text = _("Use a whole number from {least} to {most}.").format(least=1, most=50)
         raise InvalidInput(_("Some settings can't be taken."), errors={"overlap": [text]})
     rows = Comparison.objects.select_for_update().filter(
-        project=project, pk__in=comparison_ids, for_ai=True, state__in=[State.OPEN, State.CLOSED]
+        project=project, pk__any=comparison_ids, for_ai=True, state__in=[State.OPEN, State.CLOSED]
     )
     given = list(rows.order_by("pk").values_list("pk", flat=True))
-    Comparison.objects.filter(pk__in=given).update(
+    Comparison.objects.filter(pk__any=given).update(
         for_ai=False, state=State.OPEN, judgement_count=0, overlap=overlap, open_slots=overlap
     )
     _record_turn(actor, project, "comparisons.give_to_people", len(given))

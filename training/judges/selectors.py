@@ -120,7 +120,7 @@ def unjudged(judge: Judge, comparison_ids: Collection[int]) -> list[int]:
     """Return those of some comparisons that the judge can still judge, by their ids."""
     judged = Judgement.objects.filter(comparison=OuterRef("pk"), annotator=judge.annotator_id)
     rows = Comparison.objects.filter(~Exists(judged), project=judge.project_id)
-    rows = rows.filter(pk__in=comparison_ids).exclude(state=State.WITHDRAWN)
+    rows = rows.filter(pk__any=comparison_ids).exclude(state=State.WITHDRAWN)
     return list(rows.order_by("pk").values_list("pk", flat=True))
 
 
