@@ -197,6 +197,7 @@ if "training" in INSTALLED_APPS:
     CELERY_BEAT_SCHEDULE["resume-waiting"] = {
         "task": "training.tasks.resume_waiting",
         "schedule": 10.0,
+        "options": {"expires": 10},  # a silent server must not let them gather
     }
     CELERY_BEAT_SCHEDULE["tidy-runs"] = {"task": "training.tasks.tidy", "schedule": 300.0}
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")

@@ -16,7 +16,7 @@ from labeling.language import said
 from labeling.models import Project, User
 from labeling.services import audit
 from training.endpoints.addresses import resolve, url_problem
-from training.endpoints.client import Client
+from training.endpoints.client import Client, Server
 from training.endpoints.errors import AddressRefused, EndpointError
 from training.endpoints.keys import key_problem, lock_key, relock_key, variable_problem
 from training.endpoints.models import Endpoint
@@ -48,6 +48,8 @@ LIMITS: Final = {
     "retries": (0, 20),
 }
 TEST_S: Final = 20.0
+KNOCK_S: Final = 5.0
+"""Nobody waits to see a knock's answer, and it takes a process of the worker meanwhile."""
 
 
 @transaction.atomic
@@ -197,7 +199,7 @@ def check_endpoint(*, actor: User | None, endpoint: Endpoint) -> Endpoint:
 
     No transaction is open while it is asked.
     """
-    problem = _found_wrong(endpoint)
+    problem = _found_wrong(endpoint, limit_s=TEST_S)
     with transaction.atomic():
         held = _keep(endpoint, problem)
         audit.record(
@@ -212,7 +214,7 @@ def check_endpoint(*, actor: User | None, endpoint: Endpoint) -> Endpoint:
 
 def knock(*, endpoint: Endpoint) -> bool:
     """Return whether the endpoint answers, on behalf of runs that wait for it."""
-    problem = _found_wrong(endpoint)
+    problem = _found_wrong(endpoint, limit_s=KNOCK_S)
     with transaction.atomic():
         _keep(endpoint, problem)
     return not problem
@@ -226,12 +228,17 @@ def _keep(endpoint: Endpoint, problem: str) -> Endpoint:
     return held
 
 
-def _found_wrong(endpoint: Endpoint) -> str:
+def _found_wrong(endpoint: Endpoint, *, limit_s: float) -> str:
     """Return what is wrong with an endpoint, by asking it; empty where it replies."""
     ask = Ask(messages=[{"role": "user", "content": "Say yes."}], max_new_tokens=8)
     try:
-        server = server_of(endpoint)
-        quick = replace(server, retries=0, read_timeout_s=TEST_S, total_timeout_s=TEST_S)
+        quick = replace(
+            server_of(endpoint),
+            retries=0,
+            connect_timeout_s=min(limit_s, Server.connect_timeout_s),
+            read_timeout_s=limit_s,
+            total_timeout_s=limit_s,
+        )
         with Client(quick) as client:
             try:
                 client.reply(ask)

@@ -43,12 +43,15 @@ def waiting_runs() -> QuerySet[TrainingRun]:
 def resume_waiting() -> list[int]:
     """Ask each endpoint that a run waits for whether it is back; return the runs that go on.
 
-    It is asked less often the longer it is away. No transaction is open while it is asked.
+    It is asked less often the longer it is away, and by one process at a time. No transaction is
+    open while it is asked.
     """
     resumed: list[int] = []
     for endpoint, runs in groupby(waiting_runs(), _endpoint_of):
         due = [run for run in runs if _is_due(run)]
-        if not due or not _may_ask(endpoint, due) or not knock(endpoint=endpoint):
+        if not due or not _may_ask(endpoint, due) or not _claims(endpoint):
+            continue
+        if not knock(endpoint=endpoint):
             continue
         for run in due:
             with suppress(RunMovedOn):
@@ -82,3 +85,9 @@ def _may_ask(endpoint: Endpoint, runs: list[TrainingRun]) -> bool:
     return endpoint.checked_at < min(ended) or timezone.now() - endpoint.checked_at >= timedelta(
         seconds=wait
     )
+
+
+def _claims(endpoint: Endpoint) -> bool:
+    """Return whether the look is ours: nobody else has looked, or begun to, since it was read."""
+    unseen = Endpoint.objects.filter(pk=endpoint.pk, checked_at=endpoint.checked_at)
+    return unseen.update(checked_at=timezone.now()) == 1

@@ -1,11 +1,15 @@
 """Rounds that ask an outside model and show what people wrote; a server that dies and is back."""
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.conf import settings
+from django.db import connections
 from django.utils import timezone
 
 from labeling.domain.sentences import parts_of, said_again, sentence
@@ -197,6 +201,40 @@ def test_who_waits_is_asked_about_less_and_less_often(
     assert waiting.resume_waiting() == [run.pk]
     run.refresh_from_db()
     assert (run.state, run.error) == (State.QUEUED, "")
+
+
+def test_a_silent_server_takes_one_process_for_a_short_while(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+):
+    project = make_project()
+    endpoint = make_endpoint(server, project, key=KEY)
+    model = ModelVersion.objects.get(endpoint=endpoint)
+    end_without_answer(make_sampling_run(project, prompts=1, model=model, queue=False))
+    server.always = far.silence(60)
+    monkeypatch.setattr("training.endpoints.services.KNOCK_S", 1.0)
+    with ThreadPoolExecutor(1) as pool:
+        began = time.monotonic()
+        first = pool.submit(closing_connections, waiting.resume_waiting)
+        while not server.chats():
+            assert time.monotonic() - began < 10
+            time.sleep(0.01)
+        assert waiting.resume_waiting() == []
+        assert len(server.chats()) == 1
+        assert not first.done()
+        assert first.result(timeout=5) == []
+    assert "silent for 1 s" in Endpoint.objects.get().problem
+
+
+def closing_connections(deed: Callable[[], list[int]]) -> list[int]:
+    """What a deed gives, as a process of its own would have it."""
+    try:
+        return deed()
+    finally:
+        connections.close_all()
+
+
+def test_bells_that_nobody_heard_do_not_gather():
+    assert settings.CELERY_BEAT_SCHEDULE["resume-waiting"]["options"] == {"expires": 10}
 
 
 def test_what_a_round_would_lack_is_said_before_it_begins(server: OpenAIServer):
