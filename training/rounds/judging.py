@@ -7,7 +7,6 @@ from django.utils.translation import gettext
 
 from labeling.domain.sentences import sentence as _
 from labeling.models import Comparison, Project
-from labeling.services.ai_judgements import give_to_ai
 from training.calibration.selectors import ai_judges_in
 from training.calibration.services import route_to_people
 from training.judges.models import Judge, Judging
@@ -65,25 +64,18 @@ def _judged(round: Round) -> bool:
     names = loop_of(round).config.judge_names
     if not names:
         return True
-    made = standing_steps(round, Kind.JUDGE)
-    runs = [step.run_id for step in made]
-    asked = set(Judging.objects.filter(run__in=runs).values_list("judge__name", flat=True))
-    if not made and loop_of(round).config.judges == "ai":
-        _take_from_people(round, len(names))
+    asked = {judging.judge.name for judging in _judgings(round)}
     for name in names:
         if name not in asked:
             _start(round, name)
     return steps.all_succeeded(standing_steps(round, Kind.JUDGE))
 
 
-def _take_from_people(round: Round, overlap: int) -> None:
-    """Let the round's comparisons wait for AI judges alone."""
-    give_to_ai(
-        actor=round.created_by,
-        project=round.project,
-        comparison_ids=_asked(round),
-        overlap=overlap,
-    )
+def _judgings(round: Round) -> list[Judging]:
+    """Return what each of the round's judges was asked, in the order of asking."""
+    runs = [step.run_id for step in standing_steps(round, Kind.JUDGE)]
+    rows = Judging.objects.filter(run__in=runs).select_related("judge__annotator")
+    return list(rows.order_by("run"))
 
 
 def _asked(round: Round) -> list[int]:

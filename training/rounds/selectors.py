@@ -192,11 +192,15 @@ class Labelling:
 def labelling_of(round: Round, judged_share: float, *, by_people: bool = False) -> Labelling:
     """Return how far the round's labelling is; a withdrawn comparison asks nobody any more.
 
-    With `by_people` only of what waits, or waited, for people.
+    With `by_people` only of what waits, or waited, for people; in a loop of AI judges alone that is
+    what they left to people in this round, whatever else people are asked about meanwhile.
     """
     asked = Comparison.objects.filter(asked_by_round__round=round)
     if by_people:
         asked = asked.filter(for_ai=False)
+        if loop_of(round).config.judges == "ai":
+            left = Comparison.objects.filter(routings__round=round)
+            asked = asked.filter(pk__in=left.values("pk"))
     counts = asked.exclude(state=Comparison.State.WITHDRAWN).aggregate(
         all=Count("pk"), closed=Count("pk", filter=~Q(state=Comparison.State.OPEN))
     )

@@ -16,6 +16,7 @@ from labeling.domain.sentences import sentence as _
 from labeling.exceptions import NothingToFreeze
 from labeling.models import Candidate, CandidateSource, Prompt, Snapshot
 from labeling.models.prompts import State as PromptState
+from labeling.services.ai_judgements import give_to_ai
 from labeling.services.snapshots import freeze_snapshot
 from training.acquisition.selectors import scorer_for, scores_for
 from training.acquisition.services import ask_first, create_scoring
@@ -161,6 +162,19 @@ def _ask(round: Round, steps: list[RoundStep]) -> None:
         [RoundComparison(round=round, comparison=one, arm=arm) for one, arm in made],
         batch_size=1000,
     )
+    _keep_for_ai(round, [one.pk for one, _arm in made])
+
+
+def _keep_for_ai(round: Round, comparison_ids: list[int]) -> None:
+    """Let AI judges that label alone have the comparisons before any person is offered one."""
+    config = loop_of(round).config
+    if config.judges == "ai":
+        give_to_ai(
+            actor=round.created_by,
+            project=round.project,
+            comparison_ids=comparison_ids,
+            overlap=len(config.judge_names),
+        )
 
 
 def label(round: Round) -> bool:

@@ -6,16 +6,17 @@ import pytest
 
 from labeling.demo.world import prompts as world_prompts
 from labeling.exceptions import InvalidInput
+from labeling.services.more_people import ask_people
 from tests.factories import make_project, make_prompt, owner_of
 from tests.training.factories import make_model
 from tests.training.rounds.turning import LOOP, asked, begin, judge, play, turn, turn_until
 from training.calibration.models import RoutedComparison
 from training.calibration.selectors import routed_in
-from training.judges.services import create_judge
+from training.judges.services import create_judge, retire_judge
 from training.rounds.loops import parse_loop
 from training.rounds.models import Round
 from training.rounds.selectors import standing_steps
-from training.rounds.services import configure_loop, promote_model
+from training.rounds.services import configure_loop, promote_model, redo_step
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -73,6 +74,44 @@ def test_what_is_no_known_weakness_goes_to_nobody():
     round = turn_until(begun(weak_topics=True), Round.State.DECIDING)
     assert not RoutedComparison.objects.exists()
     assert judge(round.project) == 0
+
+
+def test_no_person_is_offered_what_waits_for_a_judge_that_is_missing():
+    round = begun()
+    owner = owner_of(round.project)
+    retire_judge(actor=owner, judge=round.project.judges.get())
+    turn_until(round, Round.State.LABELLING)
+    assert turn(round).problem
+    assert judge(round.project) == 0
+    create_judge(actor=owner, project=round.project, name="gold", source="gold")
+    turn_until(round, Round.State.DECIDING)
+    assert {(one.for_ai, one.state) for one in asked(round)} == {(True, "closed")}
+
+
+def test_what_people_are_asked_besides_holds_no_round_of_ai_alone():
+    round = begun()
+    owner = owner_of(round.project)
+    retire_judge(actor=owner, judge=round.project.judges.get())
+    turn_until(round, Round.State.LABELLING)
+    ids = [one.pk for one in asked(round)]
+    ask_people(actor=owner, project=round.project, comparison_ids=ids[:2], people=2)
+    judge(round.project, most=1)
+    create_judge(actor=owner, project=round.project, name="gold", source="gold")
+    turn_until(round, Round.State.DECIDING)
+    assert [one.for_ai for one in asked(round)] == [False, False, True]
+
+
+def test_redoing_the_judges_leaves_with_people_what_was_left_to_them():
+    round = turn_until(begun(least_certainty=1.0), Round.State.LABELLING)
+    turn(round)
+    turn(round)
+    redo_step(actor=owner_of(round.project), round=round, kind="judge")
+    turn(round)
+    turn(round)
+    assert {(one.for_ai, one.open_slots) for one in asked(round)} == {(False, 1)}
+    assert judge(round.project) == 3
+    turn_until(round, Round.State.DECIDING)
+    assert RoutedComparison.objects.count() == 3
 
 
 def test_sending_on_makes_sense_where_ai_judges_alone():
