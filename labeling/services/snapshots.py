@@ -3,10 +3,12 @@
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -37,6 +39,47 @@ MAX_WEIGHT = 100
 _USABLE = (Judgement.Verdict.RANKED, Judgement.Verdict.TIE)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Selection:
+    """Which labels are asked for: what freeze_snapshot is told of them."""
+
+    tags: Collection[str]
+    exclude_tags: Collection[str]
+    annotator_kinds: Collection[str]
+    ai_annotator_ids: Collection[int] | None
+    include_gold: bool
+    since: datetime | None
+    weights: Mapping[str, float] | None
+
+    def recorded(self, project: Project) -> dict[str, Any]:
+        """Return the selection as the snapshot keeps it. Raises InvalidInput."""
+        chosen = self.ai_annotator_ids
+        named = Annotator.objects.filter(project=project, pk__in=list(chosen or ()))
+        return {
+            "tags": sorted(self.tags),
+            "annotator_kinds": sorted(self.annotator_kinds),
+            "include_gold": self.include_gold,
+            **({} if chosen is None else {"ai_annotators": sorted(map(str, named))}),
+            **({"since": self.since.isoformat()} if self.since else {}),
+            **({"exclude_tags": sorted(self.exclude_tags)} if self.exclude_tags else {}),
+            **({"weights": _checked_weights(self.weights)} if self.weights else {}),
+        }
+
+    @property
+    def whose(self) -> Q:
+        """The annotators whose labels are asked for."""
+        kinds, by_ai = list(self.annotator_kinds), Q(annotator__kind=Annotator.Kind.AI)
+        of_kinds = Q(annotator__kind__in=kinds) if kinds else ~by_ai
+        if self.ai_annotator_ids is None:
+            return of_kinds
+        return of_kinds & (~by_ai | Q(annotator__in=list(self.ai_annotator_ids)))
+
+    @property
+    def leaves_out_ai(self) -> bool:
+        """Whether what AI judges said may be left out without a word of its kind."""
+        return not self.annotator_kinds or self.ai_annotator_ids is not None
+
+
 @transaction.atomic
 def freeze_snapshot(
     *,
@@ -45,46 +88,55 @@ def freeze_snapshot(
     kind: str = Snapshot.Kind.PREFERENCES,
     note: str = "",
     tags: Collection[str] = (),
+    exclude_tags: Collection[str] = (),
     annotator_kinds: Collection[str] = (),
+    ai_annotator_ids: Collection[int] | None = None,
     include_gold: bool = False,
     since: datetime | None = None,
     weights: Mapping[str, float] | None = None,
-    exclude_tags: Collection[str] = (),
 ) -> Snapshot:
     """Freeze the project's labels of a kind, optionally only those of some tags or annotators.
 
     Where no kinds of annotators are named, AI judges' rankings and what AI revised are left out:
-    they are taken where they are asked for. Labels of prompts with one of `exclude_tags` are left
-    out. `weights` says, by kind of annotator, how often a judgement counts when it is learned from;
-    1 where it says nothing. With `since` only judgements made from then on are taken.
+    they are taken where they are asked for, of all AI annotators or of `ai_annotator_ids`. Labels
+    of prompts with one of `exclude_tags` are left out. `weights` says, by kind of annotator, how
+    often a judgement counts when it is learned from; 1 where it says nothing. With `since` only
+    judgements made from then on are taken.
 
     Judgements on gold items are left out unless they are asked for: the answers by which people
     are measured stay apart from what models learn. Judgements by which models are measured are
     always left out, or what they learned would be what they are measured by.
     Raises NothingToFreeze where the selection holds no usable label.
     """
+    selection = _Selection(
+        tags=tags,
+        exclude_tags=exclude_tags,
+        annotator_kinds=annotator_kinds,
+        ai_annotator_ids=ai_annotator_ids,
+        include_gold=include_gold,
+        since=since,
+        weights=weights,
+    )
+    return _freeze(actor, project, kind, note, selection)
+
+
+def _freeze(
+    actor: User | None, project: Project, kind: str, note: str, selection: _Selection
+) -> Snapshot:
     if kind not in Snapshot.Kind.values:
         raise InvalidInput(_("There is no such kind."), errors={"kind": [kind]})
-    selection = {
-        "tags": sorted(tags),
-        "annotator_kinds": sorted(annotator_kinds),
-        "include_gold": include_gold,
-        **({"since": since.isoformat()} if since else {}),
-        **({"exclude_tags": sorted(exclude_tags)} if exclude_tags else {}),
-        **({"weights": _checked_weights(weights)} if weights else {}),
-    }
     snapshot = Snapshot.objects.create(
         project=project,
         number=_next_number(project),
         kind=kind,
         note=note,
-        selection=selection,
+        selection=selection.recorded(project),
         created_by=actor,
     )
     if kind == Snapshot.Kind.PREFERENCES:
-        _take_judgements(snapshot, tags, exclude_tags, annotator_kinds, include_gold, since)
+        _take_judgements(snapshot, selection)
     else:
-        _take_demonstrations(snapshot, tags, exclude_tags, annotator_kinds)
+        _take_demonstrations(snapshot, selection)
     snapshot.sha256 = hash_of(snapshot)
     snapshot.save()
     audit.record(
@@ -126,31 +178,15 @@ def hash_of(snapshot: Snapshot) -> str:
     return digest.hexdigest()
 
 
-def _take_judgements(
-    snapshot: Snapshot,
-    tags: Collection[str],
-    exclude_tags: Collection[str],
-    annotator_kinds: Collection[str],
-    include_gold: bool,
-    since: datetime | None,
-) -> None:
-    rows = Judgement.objects.filter(comparison__project=snapshot.project)
-    if since:
-        rows = rows.filter(created_at__gte=since)
-    if tags:
-        rows = rows.filter(comparison__prompt__tags__name__in=list(tags))
-    if exclude_tags:
-        rows = rows.exclude(comparison__prompt__tags__name__in=list(exclude_tags))
-    if annotator_kinds:
-        rows = rows.filter(annotator__kind__in=list(annotator_kinds))
-    rows = rows.distinct()
-    if not annotator_kinds:
-        by_ai = rows.filter(annotator__kind=Annotator.Kind.AI, superseded_by=None).count()
-        rows = rows.exclude(annotator__kind=Annotator.Kind.AI)
+def _take_judgements(snapshot: Snapshot, selection: _Selection) -> None:
+    everybodys = _in_scope(snapshot.project, selection)
+    rows = everybodys.filter(selection.whose)
     current = rows.filter(superseded_by=None)
     active = current.filter(comparison__prompt__state=State.ACTIVE)
     apart = active.filter(comparison__for_evaluation=False)
-    kept = apart if include_gold else apart.exclude(comparison__state=Comparison.State.GOLD)
+    kept = (
+        apart if selection.include_gold else apart.exclude(comparison__state=Comparison.State.GOLD)
+    )
     usable = kept.filter(verdict__in=_USABLE)
     snapshot.drops = {
         gettext_noop("superseded by a revision"): rows.count() - current.count(),
@@ -160,8 +196,10 @@ def _take_judgements(
         gettext_noop("all bad: no order"): kept.filter(verdict=Judgement.Verdict.BOTH_BAD).count(),
         gettext_noop("can't be ranked"): kept.filter(verdict=Judgement.Verdict.UNRANKABLE).count(),
     }
-    if not annotator_kinds and by_ai:
-        snapshot.drops[gettext_noop("by an AI judge: not asked for")] = by_ai
+    by_ai = Q(annotator__kind=Annotator.Kind.AI, superseded_by=None)
+    others = everybodys.filter(by_ai).count() - rows.filter(by_ai).count()
+    if selection.leaves_out_ai and others:
+        snapshot.drops[gettext_noop("by an AI judge: not asked for")] = others
     found = usable.order_by("id").values_list(
         "id", "comparison__prompt_id", "comparison__prompt__group__key", "annotator_id"
     )
@@ -171,24 +209,28 @@ def _take_judgements(
     snapshot.counts["annotators"] = len({annotator for *_, annotator in found})
 
 
-def _take_demonstrations(
-    snapshot: Snapshot,
-    tags: Collection[str],
-    exclude_tags: Collection[str],
-    annotator_kinds: Collection[str],
-) -> None:
+def _in_scope(project: Project, selection: _Selection) -> QuerySet[Judgement]:
+    """Return the judgements of the selection's time and tags, whoever made them."""
+    rows = Judgement.objects.filter(comparison__project=project)
+    if selection.since:
+        rows = rows.filter(created_at__gte=selection.since)
+    if selection.tags:
+        rows = rows.filter(comparison__prompt__tags__name__in=list(selection.tags))
+    if selection.exclude_tags:
+        rows = rows.exclude(comparison__prompt__tags__name__in=list(selection.exclude_tags))
+    return rows.distinct()
+
+
+def _take_demonstrations(snapshot: Snapshot, selection: _Selection) -> None:
     rows = Demonstration.objects.filter(prompt__project=snapshot.project)
-    if tags:
-        rows = rows.filter(prompt__tags__name__in=list(tags)).distinct()
-    if exclude_tags:
-        rows = rows.exclude(prompt__tags__name__in=list(exclude_tags))
-    if annotator_kinds:
-        chosen = Q(annotator__kind__in=list(annotator_kinds))
-        if Annotator.Kind.IMPORTED in annotator_kinds:
-            chosen |= Q(annotator=None)  # a file's demonstrations tell nobody who wrote them
-        rows = rows.filter(chosen)
-    else:
-        rows = rows.exclude(annotator__kind=Annotator.Kind.AI)
+    if selection.tags:
+        rows = rows.filter(prompt__tags__name__in=list(selection.tags)).distinct()
+    if selection.exclude_tags:
+        rows = rows.exclude(prompt__tags__name__in=list(selection.exclude_tags))
+    chosen = selection.whose
+    if Annotator.Kind.IMPORTED in selection.annotator_kinds:
+        chosen |= Q(annotator=None)  # a file's demonstrations tell nobody who wrote them
+    rows = rows.filter(chosen)
     current = rows.filter(superseded_by=None)
     active = current.filter(state=State.ACTIVE, prompt__state=State.ACTIVE)
     snapshot.drops = {

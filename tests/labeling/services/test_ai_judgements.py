@@ -165,6 +165,27 @@ def test_a_snapshot_takes_ai_where_it_is_asked_for(project: Project, annotator: 
     assert both.counts["labels"] == 2
 
 
+def test_a_snapshot_takes_of_ai_those_that_are_named(project: Project, annotator: Annotator):
+    comparison = make_comparison(project, k=3)
+    other = named_annotator(project=project, kind=Annotator.Kind.AI, name="judge v2")
+    for judge in (annotator, other):
+        record_ai_judgements(actor=None, annotator=judge, said=[_say(comparison)])
+    _person_judges(project)
+    snapshot = freeze_snapshot(
+        actor=None, project=project, annotator_kinds=["ai", "person"], ai_annotator_ids=[other.pk]
+    )
+    frozen = snapshot.items.values_list("judgement__annotator__name", flat=True)
+    assert sorted(frozen) == ["", "judge v2"]
+    assert snapshot.selection["ai_annotators"] == ["judge v2"]
+    assert snapshot.drops["by an AI judge: not asked for"] == 1
+    with pytest.raises(NothingToFreeze):
+        freeze_snapshot(actor=None, project=project, annotator_kinds=["ai"], ai_annotator_ids=[])
+    everybody = freeze_snapshot(actor=None, project=project, annotator_kinds=["ai", "person"])
+    assert everybody.counts["labels"] == 3
+    assert "ai_annotators" not in everybody.selection
+    assert "by an AI judge: not asked for" not in everybody.drops
+
+
 def test_weights_and_soft_labels_reach_the_rows(project: Project, annotator: Annotator):
     comparison = make_comparison(project, k=3)
     record_ai_judgements(actor=None, annotator=annotator, said=[_say(comparison)])
