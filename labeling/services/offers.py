@@ -100,20 +100,23 @@ def _read(messages: Any) -> tuple[list[dict[str, Any]], str]:
 
 
 def _is_known(project: Project, messages: Sequence[dict[str, Any]], text: str, key: str) -> bool:
-    """Return whether the pool has the text, or an offer that was not withdrawn begins alike.
-
-    The author's own text that was withdrawn before may come back.
-    """
-    prompt = Prompt.objects.filter(project=project, content_hash=content_hash(messages)).first()
-    if prompt is not None:
-        taken_back = prompt.offers.filter(author_key=key, state=State.WITHDRAWN).exists()
-        if prompt.state == TextState.ACTIVE or not taken_back:
-            return True
+    """Return whether the pool has the text, or an offer that was not withdrawn begins alike."""
+    if _is_in_pool(project, content_hash(messages), key):
+        return True
     alike = OfferedPrompt.objects.filter(project=project, head_hash=head_hash(text))
     others = alike.exclude(state=State.WITHDRAWN).values_list("messages", flat=True)
     return begins_like_any(
         text, ("\n\n".join(text_of(one) for one in messages) for messages in others)
     )
+
+
+def _is_in_pool(project: Project, text_hash: str, key: str) -> bool:
+    """Return whether the pool has the text; the author's own that was withdrawn may come back."""
+    prompt = Prompt.objects.filter(project=project, content_hash=text_hash).first()
+    if prompt is None:
+        return False
+    taken_back = prompt.offers.filter(author_key=key, state=State.WITHDRAWN).exists()
+    return prompt.state == TextState.ACTIVE or not taken_back
 
 
 def _add_to_pool(row: OfferedPrompt) -> None:
@@ -139,16 +142,24 @@ def _locked(project: Project, pk: int) -> OfferedPrompt:
 
 @transaction.atomic
 def decide_offer(*, actor: User, project: Project, pk: int, take: bool) -> OfferedPrompt:
-    """Take a held text into the pool, or refuse it. Raises OfferDecided if it is held no more."""
+    """Take a held text into the pool, or refuse it. Raises OfferDecided if it is held no more.
+
+    A prompt that came into the pool by another way meanwhile stays nobody's: whoever takes the
+    offer back, or is erased, takes nothing out of the pool.
+    """
+    # Before the offer, as whoever imports locks it: the pool stays as it is found here.
+    Project.objects.select_for_update(no_key=True).only("id").get(pk=project.pk)
     row = _locked(project, pk)
     if row.state != State.HELD:
         raise OfferDecided(_("It was decided already, or its author took it back."))
     row.state = State.TAKEN if take else State.REFUSED
     row.decided_by, row.decided_at = actor, timezone.now()
     row.save(update_fields=["state", "decided_by", "decided_at"])
-    if take:
+    is_known = take and _is_in_pool(project, row.content_hash, row.author_key)
+    if take and not is_known:
         _add_to_pool(row)
-    _record(row, actor, "offer.take" if take else "offer.refuse", {})
+    said = {"known": True} if is_known else {}
+    _record(row, actor, "offer.take" if take else "offer.refuse", said)
     return row
 
 

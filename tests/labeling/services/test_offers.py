@@ -136,6 +136,29 @@ def test_what_seems_personal_waits_for_a_manager(project):
     assert offer(project, author, "Call +49 30 901820 for me").outcome == "known"
 
 
+def test_a_held_text_that_was_imported_meanwhile_takes_nothing_out_of_the_pool(project):
+    author, manager = make_member(project, "manager"), make_member(project, "manager")
+    held = offer(project, author, "Write to anna@example.org").row
+    prompt = make_prompt(project, "Write to anna@example.org")
+    row = decide_offer(actor=manager, project=project, pk=held.pk, take=True)
+    assert (row.state, row.prompt) == ("taken", None)
+    assert AuditEvent.objects.get(verb="offer.take").data == {"known": True}
+    withdraw_offer(actor=author, project=project, pk=row.pk)
+    erase_user(actor=make_admin(), user=author)
+    found = Prompt.objects.get()
+    assert (found.pk, found.state, found.messages) == (prompt.pk, "active", prompt.messages)
+
+
+def test_a_held_text_of_ones_own_comes_back_once_it_is_taken_again(project):
+    author, manager = make_member(project, "manager"), make_member(project, "manager")
+    for _ in range(2):
+        held = offer(project, author, "Write to anna@example.org").row
+        decide_offer(actor=manager, project=project, pk=held.pk, take=True)
+        assert Prompt.objects.get().state == "active"
+        withdraw_offer(actor=author, project=project, pk=held.pk)
+        assert Prompt.objects.get().state == "withdrawn"
+
+
 def test_taken_back_it_is_asked_of_nobody_and_its_text_is_gone(project):
     author = make_member(project, "manager")
     row = offer(project, author).row
