@@ -210,7 +210,10 @@ def test_a_silent_server_takes_one_process_for_a_short_while(
     endpoint = make_endpoint(server, project, key=KEY)
     model = ModelVersion.objects.get(endpoint=endpoint)
     end_without_answer(make_sampling_run(project, prompts=1, model=model, queue=False))
+    TrainingRun.objects.update(finished_at=timezone.now() - timedelta(minutes=10))
     server.always = far.silence(60)
+    monkeypatch.setattr(waiting, "LONGEST_WAIT_S", 900.0)
+    monkeypatch.setattr(waiting, "FIRST_WAIT_S", 10.0)
     monkeypatch.setattr("training.endpoints.services.KNOCK_S", 1.0)
     with ThreadPoolExecutor(1) as pool:
         began = time.monotonic()
