@@ -109,9 +109,10 @@ class ArmSerializer(serializers.Serializer[Any]):
 
 
 class CostSerializer(serializers.Serializer[Any]):
-    """What the round took, times in seconds."""
+    """What the round took, times in seconds; `judgements` are those of people."""
 
     judgements = serializers.IntegerField()
+    ai_judgements = serializers.IntegerField()
     active_s = serializers.FloatField()
     computed_s = serializers.FloatField()
 

@@ -8,7 +8,7 @@ from django.db.models.functions import Coalesce
 
 from labeling.demo.gold import gold_score
 from labeling.domain.content import text_of
-from labeling.models import Annotator, Judgement, Project, Prompt
+from labeling.models import Judgement, Project, Prompt
 from training import rundir
 from training.contests.figures import Figures
 from training.contests.models import Contest
@@ -169,12 +169,9 @@ def _best_of(told: Told, gold: Told) -> Iterator[tuple[int, Estimate, Estimate]]
 
 def _spent(round: Round, figures: Figures | None) -> Spent:
     cost = cost_of(round)
-    by_ai = Judgement.objects.filter(
-        comparison__asked_by_round__round=round, annotator__kind=Annotator.Kind.AI
-    ).count()
     return Spent(
-        judgements=cost.judgements - by_ai,
-        ai_judgements=by_ai,
+        judgements=cost.judgements,
+        ai_judgements=cost.ai_judgements,
         active_s=cost.active_s,
         computed_s=cost.computed_s,
         evaluation_judgements=figures.judgements if figures else 0,

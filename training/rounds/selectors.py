@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from labeling.exceptions import InvalidInput, NotFound
 from labeling.language import all_said
-from labeling.models import Comparison, Judgement, Project
+from labeling.models import Annotator, Comparison, Judgement, Project
 from training.config_fields import ConfigError
 from training.contests.models import Contest
 from training.contests.selectors import latest_contest
@@ -209,9 +209,12 @@ def labelling_of(round: Round, judged_share: float, *, by_people: bool = False) 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a round took: judgements, seconds that people were active, seconds of its runs."""
+    """What a round took: people's judgements and those of AI judges, seconds that people were
+    active, seconds of its runs.
+    """
 
     judgements: int
+    ai_judgements: int
     active_s: float
     computed_s: float
 
@@ -219,13 +222,16 @@ class Cost:
 def cost_of(round: Round) -> Cost:
     """Return what the round took so far; two reads."""
     judged = Judgement.objects.filter(comparison__asked_by_round__round=round).aggregate(
-        count=Count("pk"), active=Sum("active_ms")
+        count=Count("pk"),
+        by_ai=Count("pk", filter=Q(annotator__kind=Annotator.Kind.AI)),
+        active=Sum("active_ms"),
     )
     computed = TrainingRun.objects.filter(
         round_step__round=round, started_at__isnull=False, finished_at__isnull=False
     ).aggregate(sum=Sum(F("finished_at") - F("started_at")))
     return Cost(
-        judgements=judged["count"],
+        judgements=judged["count"] - judged["by_ai"],
+        ai_judgements=judged["by_ai"],
         active_s=(judged["active"] or 0) / 1000,
         computed_s=(computed["sum"] or timedelta(0)).total_seconds(),
     )

@@ -81,7 +81,7 @@ def test_a_round_tells_where_it_stands_and_what_it_took(client_for):
     assert [step["kind"] for step in told["steps"]] == ["sample"]
     assert told["steps"][0]["run_state"] == "queued"
     assert told["labelling"] == {"comparisons": 0, "closed": 0, "wanted": 0}
-    assert told["cost"] == {"judgements": 0, "active_s": 0, "computed_s": 0}
+    assert told["cost"] == {"judgements": 0, "ai_judgements": 0, "active_s": 0, "computed_s": 0}
     assert (told["state"], told["problem"]) == ("sampling", "")
     promoted = client.get(f"{base}/promotions/").json()["results"]
     assert [row["round"] for row in promoted] == [None]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from django.test import Client
 
 from labeling.demo.world import prompts as world_prompts
 from labeling.exceptions import InvalidInput
@@ -13,7 +14,7 @@ from tests.training.factories import make_model
 from tests.training.rounds.turning import LOOP, asked, begin, judge, play, turn, turn_until
 from training.judges.services import create_judge, retire_judge
 from training.rounds.models import Round
-from training.rounds.selectors import labelling_of, picture_of, standing_steps
+from training.rounds.selectors import cost_of, labelling_of, picture_of, standing_steps
 from training.rounds.services import configure_loop, promote_model, redo_step
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -60,7 +61,7 @@ def test_ai_judges_alone_label_a_round_without_anybody() -> None:
     assert [one.kind for one in box.steps] == ["judge"]
 
 
-def test_both_wait_for_both_and_ai_counts_as_the_loop_weighs_it() -> None:
+def test_both_wait_for_both_and_ai_counts_as_the_loop_weighs_it(client: Client) -> None:
     project = _gold_loop("both", ai_weight=0.25)
     round = turn_until(begin(project), Round.State.LABELLING)
     turn(round)
@@ -71,6 +72,12 @@ def test_both_wait_for_both_and_ai_counts_as_the_loop_weighs_it() -> None:
     assert judge(project) == 4
     turn_until(round, Round.State.DECIDING)
     assert len(standing_steps(round, "judge")) == 1
+    assert (cost_of(round).judgements, cost_of(round).ai_judgements) == (4, 4)
+    assert cost_of(round).active_s == 8
+    client.force_login(owner_of(project))
+    page = client.get(f"/projects/{project.slug}/rounds/{round.number}/").content.decode()
+    assert '<dt>Judgements</dt><dd class="num">4</dd>' in page
+    assert '<dt>Judgements by AI judges</dt><dd class="num">4</dd>' in page
     snapshot = standing_steps(round, "freeze")[0].snapshot
     assert snapshot is not None
     assert snapshot.counts["labels"] == 8
