@@ -15,7 +15,7 @@ from labeling.services import audit
 from labeling.services.comparisons import queue_comparisons
 from training import rundir
 from training.acquisition.models import Scoring
-from training.acquisition.strategies import RANDOM, Chosen, Pool, choose
+from training.acquisition.strategies import RANDOM, Chosen, Pool, can_choose, choose
 from training.models import ModelVersion, TrainingRun
 from training.rounds.config import LoopConfig
 from training.selectors import is_usable
@@ -38,7 +38,7 @@ def create_scoring(
     Raises InvalidInput, with errors by field.
     """
     resolved = resolve_config(recipe="score", config=config, preset_name=preset_name)
-    own = Candidate.objects.filter(prompt__project=project, pk__in=candidate_ids)
+    own = Candidate.objects.filter(prompt__project=project, pk__any=candidate_ids)
     ids = sorted(own.values_list("pk", flat=True))
     errors: dict[str, list[str]] = {}
     if not is_usable(project, reward_model):
@@ -127,14 +127,18 @@ def _chosen(
     size: int,
     seed: int,
 ) -> list[Chosen]:
-    """Choose as the loop says; without scores, before the first reward model, chance does."""
+    """Choose as the loop says; chance does where the scores tell its strategy nothing.
+
+    So it is before the first reward model, and where the loop compares members since, but the
+    reward model of an earlier round has one.
+    """
     share = how.replies_per_prompt // size
     return choose(
         [
             Pool(prompt=prompt, candidates=[one.pk for one in ones], scores=scores)
             for prompt, ones in free.items()
         ],
-        strategy=how.strategy if scores else RANDOM,
+        strategy=how.strategy if can_choose(how.strategy, scores) else RANDOM,
         count=sum(min(len(ones) // size, share) for ones in free.values()),
         size=size,
         control_share=how.control_share,

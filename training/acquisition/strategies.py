@@ -62,6 +62,16 @@ def control_count(count: int, share: float) -> int:
     return min(count, ceil(share * count - 1e-9))
 
 
+def can_choose(strategy: str, scores: Mapping[int, Scores]) -> bool:
+    """Return whether a strategy sees anything in the scores: none in nothing, nor in one member's.
+
+    >>> can_choose("margin", {1: [0.5]}), can_choose("disagreement", {1: [0.5]})
+    (True, False)
+    """
+    members = max((len(one) for one in scores.values()), default=0)
+    return members >= (2 if strategy in ENSEMBLED else 1)
+
+
 def choose(
     pools: Sequence[Pool],
     *,

@@ -112,6 +112,33 @@ def test_a_prompt_may_be_asked_about_often_where_the_loop_says_so():
     assert [comparison.prompt_id for comparison, _ in made].count(close) == 2
 
 
+@pytest.mark.parametrize(
+    ("strategy", "members", "arms"),
+    [
+        ("disagreement", 1, ["random"] * 4),
+        ("thompson", 1, ["random"] * 4),
+        ("disagreement", 2, ["disagreement"] * 3 + ["random"]),
+    ],
+)
+def test_chance_chooses_where_one_member_scored_what_members_are_compared_by(
+    strategy, members, arms
+):
+    """A loop that was changed between rounds: its earlier reward model is no ensemble."""
+    project = make_project()
+    prompts = [make_prompt(project, candidates=8) for _ in range(4)]
+    ids = list(Candidate.objects.values_list("pk", flat=True))
+    made = ask_first(
+        actor=None,
+        project=project,
+        prompt_ids=[prompt.pk for prompt in prompts],
+        candidate_ids=ids,
+        scores={pk: [float(pk % 3), float(pk % 5)][:members] for pk in ids},
+        how=LoopConfig(pool_factor=2, strategy=strategy, control_share=0.05),
+        seed=1,
+    )
+    assert sorted(arm for _, arm in made) == arms
+
+
 def test_a_scoring_that_fails_holds_the_round_until_it_is_redone(monkeypatch, tmp_path):
     _, round = _second_round(strategy="thompson")
     turn(round)
