@@ -28,23 +28,27 @@ Deal = Callable[[Mapping[int, Sequence[Candidate]]], list[list[Candidate]]]
 
 
 def _free_candidates(
-    prompt_ids: Collection[int], candidate_ids: Collection[int] | None
+    prompt_ids: Collection[int],
+    candidate_ids: Collection[int] | None,
+    again: Collection[int] = (),
 ) -> dict[int, list[Candidate]]:
     """Return the candidates of each prompt that stand in no comparison yet, oldest first.
 
-    One that names its maker would break the blindness of its comparison: it is left out.
+    Those of `again` are free wherever else they stand. One that names its maker would break the
+    blindness of its comparison: it is left out.
     """
     rows = Candidate.objects.filter(
-        prompt_id__in=prompt_ids,
+        prompt_id__any=prompt_ids,
         state=State.ACTIVE,
-        slots=None,
-        written_by=None,
         names_its_maker=False,
-    )
+    ).only("id", "prompt_id", "content_hash")
+    found = {row.pk: row for row in rows.filter(pk__any=again)} if again else {}
+    rows = rows.filter(slots=None, written_by=None)
     if candidate_ids is not None:
-        rows = rows.filter(pk__in=candidate_ids)
+        rows = rows.filter(pk__any=candidate_ids)
+    found.update({row.pk: row for row in rows})
     free: dict[int, list[Candidate]] = defaultdict(list)
-    for row in rows.only("id", "prompt_id", "content_hash").order_by("id"):
+    for _pk, row in sorted(found.items()):
         free[row.prompt_id].append(row)
     return free
 
@@ -70,6 +74,7 @@ def queue_comparisons(
     priority: int = 0,
     origin: str = "import",
     candidate_ids: Collection[int] | None = None,
+    again: Collection[int] = (),
     import_batch: ImportBatch | None = None,
     size: int | None = None,
     deal: Deal | None = None,
@@ -77,7 +82,8 @@ def queue_comparisons(
     """Make as many disjoint comparisons of K candidates as each prompt's free candidates allow.
 
     With `deal` only those that it makes of the free candidates of each prompt, in its order. What
-    is left over stays free for later. Raises InvalidInput where K is not 2 to 9.
+    is left over stays free for later. Candidates of `again` may stand in other comparisons too:
+    human references, of which there are few. Raises InvalidInput where K is not 2 to 9.
     """
     size = size or project.candidates_per_comparison
     if not MIN_CANDIDATES <= size <= MAX_CANDIDATES:
@@ -87,7 +93,7 @@ def queue_comparisons(
     overlap = overlap or project.overlap
     # One import or sampling run at a time deals out a project's free candidates.
     Project.objects.select_for_update(no_key=True).only("id").get(pk=project.pk)
-    free = _free_candidates(prompt_ids, candidate_ids)
+    free = _free_candidates(prompt_ids, candidate_ids, again)
     if deal:
         groups = deal(free)
     else:
@@ -174,14 +180,14 @@ def withdraw_open_comparisons(
     Whoever holds one may send a judgement all the same: it is kept, and counts for nothing.
     """
     rows = Comparison.objects.filter(
-        project=project, pk__in=comparison_ids, state=Comparison.State.OPEN
+        project=project, pk__any=comparison_ids, state=Comparison.State.OPEN
     )
     found = list(rows.select_for_update().order_by("pk").values_list("pk", flat=True))
-    rows.filter(pk__in=found).update(state=Comparison.State.WITHDRAWN, open_slots=0)
+    rows.filter(pk__any=found).update(state=Comparison.State.WITHDRAWN, open_slots=0)
     # A lease that is busy is being answered, which waits for this: nobody waits for it here.
-    leased = Assignment.objects.filter(comparison__in=found, state=Assignment.State.LEASED)
+    leased = Assignment.objects.filter(comparison__any=found, state=Assignment.State.LEASED)
     held = leased.select_for_update(of=("self",), skip_locked=True).values_list("pk", flat=True)
-    Assignment.objects.filter(pk__in=list(held)).update(
+    Assignment.objects.filter(pk__any=held).update(
         state=Assignment.State.EXPIRED, ended_at=timezone.now()
     )
     audit.record(

@@ -92,11 +92,12 @@ def ask_first(
     scores: Mapping[int, Sequence[float]],
     how: LoopConfig,
     seed: int,
+    again: Collection[int] = (),
 ) -> list[tuple[Comparison, str]]:
     """Queue comparisons of a pool of candidates, each returned with the arm that chose it.
 
     As many are asked as `replies_per_prompt` replies to each prompt would make; a pool that holds
-    no more is asked about whole, by chance.
+    no more is asked about whole, by chance. Those of `again` may have been asked about before.
     """
     queue = partial(
         queue_comparisons,
@@ -106,6 +107,7 @@ def ask_first(
         overlap=how.overlap,
         origin="sampling",
         candidate_ids=candidate_ids,
+        again=again,
     )
     if how.pool_factor == 1:
         return [(comparison, RANDOM) for comparison in queue()]

@@ -89,6 +89,8 @@ def start_round(*, actor: User | None, project: Project, seed: int | None = None
     Project.objects.select_for_update(no_key=True).only("id").get(pk=project.pk)
     loop = ProjectLoop.objects.filter(project=project).first()
     policy = current_policy(project)
+    latest = Round.objects.filter(project=project).aggregate(Max("number"))["number__max"] or 0
+    chosen = latest + 1 if seed is None else seed
     problem = ""
     if loop is None:
         problem = _("Say first how the loop turns.")
@@ -96,18 +98,17 @@ def start_round(*, actor: User | None, project: Project, seed: int | None = None
         problem = _("Name first the policy that the loop begins with: promote one.")
     elif Round.objects.filter(project=project).exclude(state__in=Round.ENDED).exists():
         problem = _("A round is under way: a project has one at a time.")
-    elif seed is not None and not 0 <= seed <= MAX_SEED:
+    elif not 0 <= chosen <= MAX_SEED:
         problem = _("Use a whole number from {least} to {most}.").format(least=0, most=MAX_SEED)
     else:
-        problem = _foreseen(project, loop)
+        problem = _foreseen(project, loop, chosen)
     if problem or loop is None or policy is None:
         raise InvalidInput(_("No round can be started."), errors={"round": [problem]})
-    latest = Round.objects.filter(project=project).aggregate(Max("number"))["number__max"] or 0
     round = Round.objects.create(
         project=project,
         number=latest + 1,
         config=loop.config,
-        seed=latest + 1 if seed is None else seed,
+        seed=chosen,
         policy=policy,
         created_by=actor,
     )
@@ -115,7 +116,7 @@ def start_round(*, actor: User | None, project: Project, seed: int | None = None
     return round
 
 
-def _foreseen(project: Project, row: ProjectLoop) -> str:
+def _foreseen(project: Project, row: ProjectLoop, seed: int) -> str:
     """Return at which step a round of the loop would get stuck, before anything is paid for."""
     with config_errors():
         loop = parse_loop(row.config)
@@ -140,7 +141,7 @@ def _foreseen(project: Project, row: ProjectLoop) -> str:
             ).format(count=LEAST_PROMPTS)
     nobody = judging.nobody_to_judge(project, loop)
     lacks = nobody or supervising.nothing_to_learn_from(project, loop)
-    return lacks or missing_source(project, loop)
+    return lacks or missing_source(project, loop, seed=seed)
 
 
 @transaction.atomic

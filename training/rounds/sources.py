@@ -12,8 +12,8 @@ from training.rounds.models import Round, RoundStep
 from training.rounds.selectors import loop_of, standing_steps
 
 
-def missing_source(project: Project, loop: Loop) -> str:
-    """Return which source of replies a round of the loop would lack; empty where it lacks none."""
+def missing_source(project: Project, loop: Loop, *, seed: int) -> str:
+    """Return which source of replies a round of that seed would lack; empty where it lacks none."""
     counts = loop.config.replies_by_source()
     if counts["outside"] and outside_model(project, loop.config.outside) is None:
         said = gettext(
@@ -24,13 +24,25 @@ def missing_source(project: Project, loop: Loop) -> str:
     if not counts["human"]:
         return ""
     prompts = select_prompts(
-        project, tags=loop.config.tag_names, exclude_tags=loop.config.excluded_tag_names
+        project,
+        tags=loop.config.tag_names,
+        exclude_tags=loop.config.excluded_tag_names,
+        limit=loop.config.prompts or None,
+        seed=seed,
     )
-    if references_of(project, [prompt.pk for prompt in prompts]):
+    written = references_of(project, [prompt.pk for prompt in prompts])
+    if not written:
+        return gettext(
+            "Nobody has written a reply to these prompts yet: have some written, import "
+            "demonstrations, or set share_human to 0."
+        )
+    sampled = sum(counts.values()) - counts["human"]
+    most = max(len({row.content_hash for row in rows}) for rows in written.values())
+    if sampled + min(counts["human"], most) >= project.candidates_per_comparison:
         return ""
     return gettext(
-        "Nobody has written a reply to these prompts yet: have some written, import "
-        "demonstrations, or set share_human to 0."
+        "People have written too few replies to these prompts to fill a comparison: have more "
+        "written, import demonstrations, or lower share_human."
     )
 
 

@@ -24,6 +24,7 @@ from training.contests.services import open_contest, settle_contest
 from training.endpoints.selectors import outside_model
 from training.models import ModelVersion, SampledCandidate, TrainingRun
 from training.rounds.config import REWARDED
+from training.rounds.labels import ai_annotators_of
 from training.rounds.loops import Loop, mixes_texts
 from training.rounds.models import Round, RoundComparison, RoundStep
 from training.rounds.selectors import (
@@ -123,24 +124,28 @@ def _start_scoring(round: Round, scorer: ModelVersion) -> TrainingRun:
         actor=round.created_by,
         project=round.project,
         reward_model=scorer,
-        candidate_ids=_replies(round, standing_steps(round, Kind.SAMPLE)),
+        candidate_ids=_sampled(standing_steps(round, Kind.SAMPLE)) | human_references(round),
         config=loop_of(round).recipe_config("score"),
         seed=round.seed,
     )
 
 
-def _replies(round: Round, steps: list[RoundStep]) -> set[int]:
-    """Return the candidates that the runs of these steps sampled, and those that people wrote."""
+def _sampled(steps: list[RoundStep]) -> set[int]:
+    """Return the candidates that the runs of these steps sampled."""
     runs = [step.run_id for step in steps]
     sources = SampledCandidate.objects.filter(sampling_run__in=runs).values("source")
     rows = CandidateSource.objects.filter(pk__in=sources)
-    return set(rows.values_list("candidate_id", flat=True)) | human_references(round)
+    return set(rows.values_list("candidate_id", flat=True))
 
 
 def _ask(round: Round, steps: list[RoundStep]) -> None:
-    """Make comparisons of the replies of all the round's models: all of them, or those chosen."""
-    replies = _replies(round, steps)
-    prompts = Candidate.objects.filter(pk__in=replies).values("prompt")
+    """Make comparisons of the replies of all the round's models: all of them, or those chosen.
+
+    What people wrote is asked about in round after round, beside what the policies say then.
+    """
+    references = human_references(round)
+    replies = _sampled(steps) | references
+    prompts = Candidate.objects.filter(pk__any=replies).values("prompt")
     active = Prompt.objects.filter(pk__in=prompts, state=PromptState.ACTIVE)
     made = ask_first(
         actor=round.created_by,
@@ -150,6 +155,7 @@ def _ask(round: Round, steps: list[RoundStep]) -> None:
         scores=scores_for(round),
         how=loop_of(round).config,
         seed=round.seed,
+        again=references,
     )
     if not made:
         raise Stuck(
@@ -204,6 +210,7 @@ def freeze(round: Round) -> bool:
                 note=f"round {round.number}",
                 since=round.created_at if config.labels == "round" else None,
                 annotator_kinds=config.label_kinds,
+                ai_annotator_ids=ai_annotators_of(round),
                 weights=config.label_weights,
                 exclude_tags=config.excluded_tag_names,
             )
