@@ -67,8 +67,7 @@ class OutsideAsker:
         """What a reply says; an answer of no mass where it does not keep to the schema."""
         match = self._line.search(reply.text)
         if match is None:
-            even = (1 / len(self._answers),) * len(self._answers)
-            return Said(reasons=reply.text, answer=Answer(probabilities=even, mass=0.0), ids=[])
+            return Said(reasons=reply.text, answer=self._none(), ids=[])
         reasons = reply.text[: match.start()].strip()
         place = _token_of(match, reply.tokens)
         return Said(reasons=reasons, answer=self._answer(match[1], place), ids=[])
@@ -86,7 +85,14 @@ class OutsideAsker:
             for answer in self._answers
         ]
         mass = sum(chances)
+        if mass == 0:  # told to be impossible, or too unlikely for a number
+            return self._none()
         return Answer(probabilities=tuple(one / mass for one in chances), mass=min(mass, 1.0))
+
+    def _none(self) -> Answer:
+        """No answer: it leans to none, and has no mass."""
+        even = (1 / len(self._answers),) * len(self._answers)
+        return Answer(probabilities=even, mass=0.0)
 
     def means_ten(self, said: Sequence[Said]) -> bool:
         """Never: the schema takes no 10."""

@@ -98,6 +98,11 @@ def test_what_keeps_to_no_schema_is_no_answer(tmp_path: Path, text: str) -> None
     assert _asker(tmp_path).read(_reply(text)).answer.mass == 0
 
 
+def test_an_answer_of_no_probability_is_no_answer(tmp_path: Path) -> None:
+    said = _asker(tmp_path).read(_reply("Answer: A", _token("Answer: ", -0.1), _token("A", -9999)))
+    assert (said.answer.probabilities, said.answer.mass) == ((0.5, 0.5), 0.0)
+
+
 def test_a_ten_is_never_a_one(tmp_path: Path) -> None:
     asker = _asker(tmp_path, MARKS)
     assert asker.read(_reply("Answer: 10")).answer.mass == 0
