@@ -37,7 +37,10 @@ class SharedSample(models.Model):
 
 
 class RoutedComparison(models.Model):
-    """A comparison that an AI judge judged, and that people are asked about all the same."""
+    """A comparison that an AI judge was asked about, and that people are asked about all the same.
+
+    What it could not judge is what it is unsure of, without a confidence.
+    """
 
     class Reason(models.TextChoices):
         """Why people are asked."""

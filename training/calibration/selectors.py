@@ -226,6 +226,22 @@ def to_route(
     return [(pk, softs_of(said, sum(map(len, tiers)))) for pk, tiers, said in told]
 
 
+def unanswered(annotator: Annotator, comparison_ids: Sequence[int]) -> list[int]:
+    """Return those of some comparisons that wait for AI judges and that nobody has judged.
+
+    What the judge left to people before is not among them.
+    """
+    rows = Comparison.objects.filter(
+        ~Exists(standing(comparison=OuterRef("pk"))),
+        ~Exists(RoutedComparison.objects.filter(comparison=OuterRef("pk"), annotator=annotator)),
+        project=annotator.project_id,
+        pk__any=comparison_ids,
+        for_ai=True,
+        state=Comparison.State.OPEN,
+    )
+    return list(rows.order_by("pk").values_list("pk", flat=True))
+
+
 def ai_judges_in(project: Project, comparison_ids: Sequence[int]) -> list[Annotator]:
     """Return the AI judges that judged some of these comparisons."""
     said = standing(annotator=OuterRef("pk"), comparison__any=comparison_ids)

@@ -13,7 +13,13 @@ from labeling.services.more_people import MOST_PEOPLE, ask_people
 from training.calibration.models import RoutedComparison, SharedSample
 from training.calibration.routing import Rule, route
 from training.calibration.sampling import stratified
-from training.calibration.selectors import calibration_of, strata_of, to_route, topics_of
+from training.calibration.selectors import (
+    calibration_of,
+    strata_of,
+    to_route,
+    topics_of,
+    unanswered,
+)
 from training.judges.models import Judge
 from training.judges.selectors import unjudged
 from training.judges.services import start_judging
@@ -136,6 +142,35 @@ def route_to_people(
         )
         for pk, softs in waiting
         if (why := route(softs, topics.get(pk, ()), rule))
+    ]
+    RoutedComparison.objects.bulk_create(made, batch_size=1000)
+    _ask(actor, annotator.project, made, people)
+    return made
+
+
+@transaction.atomic
+def leave_unanswered(
+    *,
+    actor: User | None,
+    annotator: Annotator,
+    comparison_ids: Sequence[int],
+    round: Round,
+    people: int = 1,
+) -> list[RoutedComparison]:
+    """Let people judge what an AI judge was asked and neither it nor another judged; return it.
+
+    It left these out: too long, an answer that is none, or one that contradicts itself.
+    """
+    Annotator.objects.select_for_update().only("id").get(pk=annotator.pk)
+    made = [
+        RoutedComparison(
+            comparison_id=pk,
+            annotator=annotator,
+            round=round,
+            reason=RoutedComparison.Reason.UNSURE,
+            created_by=actor,
+        )
+        for pk in unanswered(annotator, comparison_ids)
     ]
     RoutedComparison.objects.bulk_create(made, batch_size=1000)
     _ask(actor, annotator.project, made, people)

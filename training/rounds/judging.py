@@ -8,10 +8,11 @@ from django.utils.translation import gettext
 from labeling.domain.sentences import sentence as _
 from labeling.models import Comparison, Project
 from training.calibration.selectors import ai_judges_in
-from training.calibration.services import route_to_people
+from training.calibration.services import leave_unanswered, route_to_people
 from training.judges.models import Judge, Judging
 from training.judges.selectors import judge_named, unjudged
 from training.judges.services import start_judging
+from training.models import TrainingRun
 from training.rounds import steps
 from training.rounds.loops import Loop
 from training.rounds.models import Round, RoundComparison, RoundStep
@@ -22,10 +23,17 @@ Kind = RoundStep.Kind
 
 
 def nobody_to_judge(project: Project, loop: Loop) -> str:
-    """Return which AI judge of the loop is missing; empty where none is."""
+    """Return which AI judge of the loop is missing, or is to tell a certainty and can't; or ''."""
     for name in loop.config.judge_names:
-        if judge_named(project, name) is None:
+        judge = judge_named(project, name)
+        if judge is None:
             text = gettext("This project has no AI judge {name}: make it, or name another.")
+            return text.format(name=name)
+        if loop.config.least_certainty > 0.5 and judge.style == Judge.Style.ASPECTS:
+            text = gettext(
+                "The AI judge {name} rates each reply by itself and tells no certainty: set "
+                "least_certainty to 0.5, or name a judge of pairs."
+            )
             return text.format(name=name)
     return ""
 
@@ -39,7 +47,11 @@ def label(round: Round) -> bool:
 
 
 def _route(round: Round) -> None:
-    """Send on to people what the AI judges had better leave to them, once a round."""
+    """Send on to people what the AI judges had better leave to them, once a round.
+
+    With it goes what none of them could judge. Where a loop has AI judges alone and sends nothing
+    on, that waits for the next AI judge, and holds up no round.
+    """
     config = loop_of(round).config
     if (
         not config.routes
@@ -54,6 +66,14 @@ def _route(round: Round) -> None:
             least_certainty=config.least_certainty,
             weak_topics=config.weak_topics,
             comparison_ids=asked,
+            round=round,
+            people=config.overlap,
+        )
+    for judging in _judgings(round):
+        leave_unanswered(
+            actor=round.created_by,
+            annotator=judging.judge.annotator,
+            comparison_ids=judging.comparison_ids,
             round=round,
             people=config.overlap,
         )
@@ -92,15 +112,26 @@ def _start(round: Round, name: str) -> None:
             _("There is no AI judge {name} any more: make its next version.", name=name)
         )
     left = unjudged(judge, _asked(round))
-    if left:
-        run = start_judging(
-            actor=round.created_by,
-            project=round.project,
-            judge=judge,
-            comparison_ids=left,
-            principles=(
-                principles_for(round, left) if judge.style == Judge.Style.PAIRWISE else None
-            ),
-            seed=round.seed,
+    if not left:
+        _take_up(round, judge)
+        return
+    run = start_judging(
+        actor=round.created_by,
+        project=round.project,
+        judge=judge,
+        comparison_ids=left,
+        principles=principles_for(round, left) if judge.style == Judge.Style.PAIRWISE else None,
+        seed=round.seed,
+    )
+    RoundStep.objects.create(round=round, kind=Kind.JUDGE, run=run)
+
+
+def _take_up(round: Round, judge: Judge) -> None:
+    """Let the runs in which a judge said all that it has to say stand as steps of the round."""
+    runs = TrainingRun.objects.filter(
+        judging__judge=judge, judging__made__judgement__comparison__asked_by_round__round=round
+    )
+    for run in runs.distinct().order_by("pk"):
+        RoundStep.objects.update_or_create(
+            run=run, defaults={"round": round, "kind": Kind.JUDGE, "is_superseded": False}
         )
-        RoundStep.objects.create(round=round, kind=Kind.JUDGE, run=run)

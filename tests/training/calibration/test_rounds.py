@@ -9,7 +9,16 @@ from labeling.exceptions import InvalidInput
 from labeling.services.more_people import ask_people
 from tests.factories import make_project, make_prompt, owner_of
 from tests.training.factories import make_model
-from tests.training.rounds.turning import LOOP, asked, begin, judge, play, turn, turn_until
+from tests.training.rounds.turning import (
+    LOOP,
+    PLAYS_ALL,
+    asked,
+    begin,
+    judge,
+    play,
+    turn,
+    turn_until,
+)
 from training.calibration.models import RoutedComparison
 from training.calibration.selectors import routed_in
 from training.judges.services import create_judge, retire_judge
@@ -19,6 +28,10 @@ from training.rounds.selectors import standing_steps
 from training.rounds.services import configure_loop, promote_model, redo_step
 
 pytestmark = pytest.mark.django_db(transaction=True)
+# The recipe has no answer for one of four comparisons.
+LEAVES_OUT = PLAYS_ALL.replace(
+    '"left_out": None', '"left_out": None if int(row["comparison_id"]) % 4 else "no_answer"'
+)
 
 
 @pytest.fixture(autouse=True)
@@ -26,8 +39,11 @@ def _recipes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     play(monkeypatch, tmp_path)
 
 
-def begun(prompts: int = 3, **changes: object) -> Round:
-    """Return a round of the demo world's prompts that the hidden score judges."""
+def begun(prompts: int = 3, style: str = "", **changes: object) -> Round:
+    """Return a round of the demo world's prompts that the hidden score judges.
+
+    With a style a policy judges them in its place.
+    """
     project = make_project(validation_share=0.0, test_share=0.0)
     short = [one for one in world_prompts() if len(one.messages) == 1][:prompts]
     for one in short:
@@ -35,7 +51,11 @@ def begun(prompts: int = 3, **changes: object) -> Round:
     owner = owner_of(project)
     promote_model(actor=owner, project=project, model=make_model(project, name="policy"))
     create_judge(actor=owner, project=project, name="gold", source="gold")
-    config = {**LOOP, "trains_reward": False, "judges": "ai", "judge": "gold", **changes}
+    if style:
+        asks = {"model": make_model(project, name="asked"), "config": {"style": style}}
+        create_judge(actor=owner, project=project, name="critic", **asks)
+    named = "critic" if style else "gold"
+    config = {**LOOP, "trains_reward": False, "judges": "ai", "judge": named, **changes}
     configure_loop(actor=owner, project=project, config=config)
     return begin(project)
 
@@ -112,6 +132,35 @@ def test_redoing_the_judges_leaves_with_people_what_was_left_to_them():
     assert judge(round.project) == 3
     turn_until(round, Round.State.DECIDING)
     assert RoutedComparison.objects.count() == 3
+
+
+def test_what_the_judge_cannot_judge_goes_to_people_where_a_loop_sends_on(monkeypatch, tmp_path):
+    play(monkeypatch, tmp_path, LEAVES_OUT)
+    round = turn_until(begun(4, "pairwise", weak_topics=True), Round.State.LABELLING)
+    for _ in range(3):
+        turn(round)
+    assert round.state == Round.State.LABELLING
+    row = RoutedComparison.objects.get(round=round)
+    assert (row.reason, row.confidence) == ("unsure", None)
+    assert (row.comparison.for_ai, row.comparison.open_slots) == (False, 1)
+    assert judge(round.project) == 1
+    turn_until(round, Round.State.DECIDING)
+    snapshot = standing_steps(round, "freeze")[0].snapshot
+    assert snapshot.counts["labels"] == 4
+
+
+def test_what_the_judge_cannot_judge_holds_no_round_of_ai_alone(monkeypatch, tmp_path):
+    play(monkeypatch, tmp_path, LEAVES_OUT)
+    round = turn_until(begun(4, "pairwise"), Round.State.DECIDING)
+    (left,) = [one for one in asked(round) if one.state == "open"]
+    assert left.for_ai
+    assert not RoutedComparison.objects.exists()
+
+
+def test_a_judge_that_tells_no_certainty_is_asked_for_none():
+    with pytest.raises(InvalidInput) as refused:
+        begun(style="aspects", least_certainty=0.7)
+    assert "AI judge critic" in refused.value.errors["round"][0]
 
 
 def test_sending_on_makes_sense_where_ai_judges_alone():
