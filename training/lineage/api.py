@@ -1,5 +1,6 @@
 """Lineage over the API: a family as a graph, judgements in a model, models of a judgement."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from training.lineage.selectors import (
     snapshots_by_relation,
     spread_of,
 )
+from training.lineage.sight import Sight
 from training.lineage.views import asked_relation
 from training.selectors import get_model
 
@@ -33,7 +35,8 @@ from training.selectors import get_model
 class NodeSerializer(serializers.Serializer[Any]):
     """One thing of a family: `key` is what edges name; `kind` is policy, reward, snapshot or run.
 
-    `url` is its page; empty for what belongs to another project.
+    `url` is its page; empty for what belongs to another project. What the reader may not see there
+    has neither its name nor any detail.
     """
 
     key = serializers.CharField()
@@ -52,7 +55,10 @@ class EdgeSerializer(serializers.Serializer[Any]):
 
 
 class BehindSerializer(serializers.Serializer[Any]):
-    """Judgements of one relation to a model, and the snapshots of any project that hold them."""
+    """Judgements of one relation to a model, and the snapshots that hold them.
+
+    Those of other projects are named where the reader may see them.
+    """
 
     relation = serializers.ChoiceField(choices=[relation.value for relation in BEHIND])
     judgements = serializers.IntegerField()
@@ -100,17 +106,27 @@ class JudgementInModelSerializer(serializers.Serializer[Listed]):
 
 
 class SeenSerializer(serializers.Serializer[Seen]):
-    """A model that has seen a judgement: how near it is, and by what it came to it."""
+    """A model that has seen a judgement: how near it is, and by what it came to it.
 
-    model = ModelRefSerializer()
+    `model` is null where it is another project's that the reader may not see.
+    """
+
+    model = serializers.SerializerMethodField()
     relation = serializers.ChoiceField(choices=[relation.value for relation in Relation])
     by = serializers.SerializerMethodField()
+
+    @extend_schema_field(ModelRefSerializer(allow_null=True))
+    def get_model(self, seen: Seen) -> Any:
+        """Return the model as far as the reader may know it."""
+        known = self.context["sight"].knows(seen.model)
+        return ModelRefSerializer(seen.model).data if known else None
 
     @extend_schema_field(EdgeSerializer(many=True))
     def get_by(self, seen: Seen) -> Any:
         """Return the edges to the models and snapshots by which it came to it, by their names."""
-        made = str(seen.model)
-        return [{"made": made, "of": str(thing), "kind": kind.value} for kind, thing in seen.by]
+        name: Callable[[Any], str] = self.context["sight"].name
+        made = name(seen.model)
+        return [{"made": made, "of": name(thing), "kind": kind.value} for kind, thing in seen.by]
 
 
 class JudgementLineageSerializer(serializers.Serializer[Spread]):
@@ -130,7 +146,8 @@ class ModelLineageView(ApiView):
         project = self.project(slug, "model.view")
         model = get_model(project, pk)
         family = family_of(model)
-        graph = graph_of(family, project, model)
+        sight = Sight(self.actor, project)
+        graph = graph_of(family, sight, model)
         behind = snapshots_by_relation(model, family)
         told = {
             "model": model,
@@ -141,7 +158,7 @@ class ModelLineageView(ApiView):
                 {
                     "relation": relation.value,
                     "judgements": judgements_in(project, behind, relation).count(),
-                    "snapshots": [snapshot.sha256 for snapshot in behind[relation]],
+                    "snapshots": [one.sha256 for one in behind[relation] if sight.reads(one)],
                 }
                 for relation in BEHIND
             ],
@@ -180,4 +197,6 @@ class JudgementLineageView(ApiView):
     def get(self, request: Request, slug: str, uid: UUID) -> Response:
         """Read which snapshots hold a judgement and which models have seen it, and how."""
         project = self.project(slug, "model.view")
-        return Response(JudgementLineageSerializer(spread_of(get_judgement(project, uid))).data)
+        spread = spread_of(get_judgement(project, uid))
+        context = {"sight": Sight(self.actor, project)}
+        return Response(JudgementLineageSerializer(spread, context=context).data)

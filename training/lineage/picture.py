@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.urls import reverse
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from labeling.models import Project, Snapshot
+from labeling.models import Snapshot
 from training.lineage.graph import Edge, Graph, Kind, Node, Relation, in_order
 from training.lineage.models import SnapshotSource
 from training.lineage.selectors import Family, model_key, run_key, snapshot_key
+from training.lineage.sight import Sight, Thing
 from training.models import ModelVersion, TrainingRun
 
 MADE: Final = {
@@ -55,13 +57,16 @@ class Told:
     sentences: list[tuple[str, Node]]
 
 
-def graph_of(family: Family, project: Project, focus: ModelVersion) -> Graph:
-    """Return a family as a graph in order; what belongs to another project has no link."""
-    nodes = {model_key(m.pk): _model(m, project, focus) for m in family.models.values()}
+def graph_of(family: Family, sight: Sight, focus: ModelVersion) -> Graph:
+    """Return a family as a graph in order; what belongs to another project has no link.
+
+    What the reader may not see there has no name and no detail either.
+    """
+    nodes = {model_key(m.pk): _model(m, sight, focus) for m in family.models.values()}
     for source in family.sources:
-        nodes.setdefault(run_key(source.run_id), _run(source, project))
+        nodes.setdefault(run_key(source.run_id), _run(source, sight))
     for snapshot in family.snapshots.values():
-        nodes[snapshot_key(snapshot.pk)] = _snapshot(snapshot, project)
+        nodes[snapshot_key(snapshot.pk)] = _snapshot(snapshot, sight)
     return in_order(nodes, family.edges)
 
 
@@ -77,25 +82,33 @@ def told(graph: Graph) -> list[Told]:
     ]
 
 
-def _model(model: ModelVersion, project: Project, focus: ModelVersion) -> Node:
+def _model(model: ModelVersion, sight: Sight, focus: ModelVersion) -> Node:
     said = [str(model.get_kind_display())]
-    if model.run:
+    if not sight.reads(model):
+        pass  # that it is there, and at most the name by which it is shared
+    elif model.run:
         said.append(_run_words(model.run))
     elif model.provenance.get("from"):
         said.append(_("brought from outside"))
-    own = model.project_id == project.pk
+    own = model.project_id == sight.project.pk
     return Node(
         key=model_key(model.pk),
         kind=model.kind,
-        title=str(model),
-        detail=" · ".join([*said, *_whose(model.project, project)]),
-        url=reverse("training:model_lineage", args=[project.slug, model.pk]) if own else "",
+        title=str(model) if sight.knows(model) else capfirst(sight.name(model)),
+        detail=" · ".join([*said, *_whose(model, sight)]),
+        url=reverse("training:model_lineage", args=[sight.project.slug, model.pk]) if own else "",
         is_focus=model.pk == focus.pk,
     )
 
 
-def _run(source: SnapshotSource, project: Project) -> Node:
+def _hidden(key: str, kind: str, thing: Thing, sight: Sight) -> Node:
+    return Node(key=key, kind=kind, title=capfirst(sight.name(thing)), detail="")
+
+
+def _run(source: SnapshotSource, sight: Sight) -> Node:
     run = source.run
+    if not sight.reads(run):
+        return _hidden(run_key(run.pk), "run", run, sight)
     sampling = getattr(run, "sampling", None)
     if sampling is not None:
         made = _("{replies} replies in {comparisons} comparisons").format(
@@ -107,30 +120,32 @@ def _run(source: SnapshotSource, project: Project) -> Node:
     else:
         count = source.labels
         made = ngettext("{count} label", "{count} labels", count).format(count=count)
-    own = run.project_id == project.pk
+    own = run.project_id == sight.project.pk
     return Node(
         key=run_key(run.pk),
         kind="run",
         title=_run_words(run),
-        detail=" · ".join([made, *_whose(run.project, project)]),
-        url=reverse("training:run_detail", args=[project.slug, run.uid]) if own else "",
+        detail=" · ".join([made, *_whose(run, sight)]),
+        url=reverse("training:run_detail", args=[sight.project.slug, run.uid]) if own else "",
     )
 
 
-def _snapshot(snapshot: Snapshot, project: Project) -> Node:
+def _snapshot(snapshot: Snapshot, sight: Sight) -> Node:
+    if not sight.reads(snapshot):
+        return _hidden(snapshot_key(snapshot.pk), "snapshot", snapshot, sight)
     count = snapshot.counts.get("labels", 0)
     if snapshot.kind == Snapshot.Kind.DEMONSTRATIONS:
         text = ngettext("{count} demonstration", "{count} demonstrations", count)
     else:
         text = ngettext("{count} judgement", "{count} judgements", count)
-    own = snapshot.project_id == project.pk
-    number = snapshot.number
+    own = snapshot.project_id == sight.project.pk
+    number, slug = snapshot.number, sight.project.slug
     return Node(
         key=snapshot_key(snapshot.pk),
         kind="snapshot",
         title=_("Snapshot {number}").format(number=number),
-        detail=" · ".join([text.format(count=count), *_whose(snapshot.project, project)]),
-        url=reverse("labeling:snapshot_detail", args=[project.slug, number]) if own else "",
+        detail=" · ".join([text.format(count=count), *_whose(snapshot, sight)]),
+        url=reverse("labeling:snapshot_detail", args=[slug, number]) if own else "",
     )
 
 
@@ -142,6 +157,7 @@ def _run_words(run: TrainingRun) -> str:
     return said + " · " + _("round {number}").format(number=step.round.number)
 
 
-def _whose(owner: Project, project: Project) -> list[str]:
-    """Return the name of the project that something is of, where it is not the reader's."""
-    return [] if owner.pk == project.pk else [owner.name]
+def _whose(thing: Thing, sight: Sight) -> list[str]:
+    """Return the name of the other project that a thing is of, where the reader may read it."""
+    other = thing.project_id != sight.project.pk and sight.reads(thing)
+    return [thing.project.name] if other else []

@@ -9,7 +9,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from labeling.exceptions import NotFound
-from labeling.views.access import answer, project_for, signed_in
+from labeling.models import Snapshot
+from labeling.views.access import answer, project_for, reader, signed_in
 from training.lineage.drawing import draw
 from training.lineage.graph import Relation, near_the_focus
 from training.lineage.picture import BEHIND, LEGEND, MADE, RELATIONS, graph_of, told
@@ -25,6 +26,8 @@ from training.lineage.selectors import (
     split_counts,
     spread_of,
 )
+from training.lineage.sight import Sight
+from training.models import ModelVersion
 from training.selectors import get_model
 
 MOST_DRAWN: Final = 60
@@ -38,7 +41,8 @@ def model_lineage(request: HttpRequest, slug: str, pk: int) -> HttpResponseBase:
     project = project_for(request, slug, "model.view")
     model = get_model(project, pk)
     family = family_of(model)
-    graph = near_the_focus(graph_of(family, project, model), model_key(pk), MOST_DRAWN)
+    sight = Sight(reader(request), project)
+    graph = near_the_focus(graph_of(family, sight, model), model_key(pk), MOST_DRAWN)
     behind = snapshots_by_relation(model, family)
     context = {
         "project": project,
@@ -51,7 +55,7 @@ def model_lineage(request: HttpRequest, slug: str, pk: int) -> HttpResponseBase:
             {
                 "relation": relation.value,
                 "words": words,
-                "snapshots": behind[relation],
+                "snapshots": [(one, sight.reads(one)) for one in behind[relation]],
                 "splits": split_counts(behind[relation]),
                 "judgements": judgements_in(project, behind, relation).count(),
             }
@@ -99,6 +103,7 @@ def judgement_lineage(request: HttpRequest, slug: str, uid: UUID) -> HttpRespons
     """Show which snapshots hold a judgement and which models have seen it, and how."""
     project = project_for(request, slug, "model.view")
     spread = spread_of(get_judgement(project, uid))
+    sight = Sight(reader(request), project)
     context = {
         "project": project,
         "spread": spread,
@@ -107,7 +112,7 @@ def judgement_lineage(request: HttpRequest, slug: str, uid: UUID) -> HttpRespons
             {
                 "relation": relation.value,
                 "words": words,
-                "models": [(seen, _sentences(seen)) for seen in spread.of(relation)],
+                "models": [_told(seen, sight) for seen in spread.of(relation)],
             }
             for relation, words in RELATIONS.items()
         ],
@@ -116,14 +121,23 @@ def judgement_lineage(request: HttpRequest, slug: str, uid: UUID) -> HttpRespons
     return answer(request, page, piece, context)
 
 
-def _sentences(seen: Seen) -> str:
+def _told(seen: Seen, sight: Sight) -> dict[str, object]:
+    """Return what the page says of a model that has seen a judgement."""
+    return {
+        "model": seen.model,
+        "name": sight.name(seen.model),
+        "is_read": sight.reads(seen.model),
+        "sentences": _sentences(seen, sight),
+    }
+
+
+def _sentences(seen: Seen, sight: Sight) -> str:
     """Return how a model came to have seen a judgement: by which models and snapshots."""
-    said = [
-        str(MADE[kind]).format(
-            name=_("Snapshot {number}").format(number=thing.number)
-            if hasattr(thing, "number")
-            else thing
-        )
-        for kind, thing in seen.by
-    ]
+    said = [str(MADE[kind]).format(name=_name(thing, sight)) for kind, thing in seen.by]
     return " · ".join(said)
+
+
+def _name(thing: ModelVersion | Snapshot, sight: Sight) -> str:
+    if isinstance(thing, Snapshot) and sight.reads(thing):
+        return _("Snapshot {number}").format(number=thing.number)
+    return sight.name(thing)

@@ -1,14 +1,17 @@
 """Lineage's pages and addresses, asked as each of seven, and what they show."""
 
+from dataclasses import dataclass
+
 import pytest
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
-from labeling.models import Snapshot, User
-from tests.factories import ACTORS, make_admin, owner_of, seven_actors
+from labeling.models import Project, Snapshot, User
+from tests.factories import ACTORS, make_admin, make_member, owner_of, seven_actors
 from tests.training.factories import make_model, make_run
 from tests.training.lineage.world import World, made_by, make_world
+from training.models import ModelVersion
 from training.services.models import share_model
 
 pytestmark = pytest.mark.django_db
@@ -105,14 +108,71 @@ def test_the_page_of_a_judgement_says_how_each_model_came_to_it(world):
     assert client.get(nobody).status_code == 404
 
 
-def test_a_shared_models_family_is_named_but_not_linked(world):
-    other = make_world()
-    share_model(actor=make_admin(), model=world.ppo, project=other.project)
-    child = made_by(make_run(other.project, recipe="dpo", base_model=world.ppo))
-    url = reverse("training:model_lineage", args=[other.project.slug, child.pk])
-    shown = client_of(owner_of(other.project)).get(url).text
-    assert world.project.name in shown
-    assert f"/{world.project.slug}/" not in shown
+@dataclass(frozen=True)
+class Neighbours:
+    """Two projects: `child`, of ours, started from a model that theirs shared with us."""
+
+    ours: World
+    theirs: World
+    child: ModelVersion
+
+
+@pytest.fixture
+def neighbours(world) -> Neighbours:
+    ours = make_world()
+    Project.objects.filter(pk=world.project.pk).update(name="Project Nightjar")
+    private = [world.base, world.reward, world.dpo]
+    for model, name in zip(private, ("egret", "heron", "ibis"), strict=True):
+        ModelVersion.objects.filter(pk=model.pk).update(name=name, sha256=f"{name:e<64}")
+    share_model(actor=make_admin(), model=world.ppo, project=ours.project)
+    ModelVersion.objects.filter(pk=world.ppo.pk).update(name="stork")
+    run = make_run(ours.project, recipe="dpo", base_model=world.ppo, name="child")
+    return Neighbours(ours, world, made_by(run))
+
+
+def told_of(neighbours: Neighbours, user: User, client_for) -> str:
+    """Return all that one is told of the child's family, and of what saw a judgement of ours."""
+    slug = neighbours.ours.project.slug
+    # A model of theirs that saw our judgements, as one that was shared with them once would.
+    ModelVersion.objects.filter(pk=neighbours.theirs.dpo.pk).update(parent=neighbours.ours.reward)
+    said = []
+    for name, of in (
+        ("model_lineage", neighbours.child.pk),
+        ("model_lineage", neighbours.ours.reward.pk),
+        ("judgement_lineage", neighbours.ours.early.uid),
+    ):
+        for site, client in (("training", client_of(user)), ("training_api", client_for(user))):
+            found = client.get(reverse(f"{site}:{name}", args=[slug, of]))
+            assert found.status_code == 200
+            said.append(found.text)
+    return "\n".join(said)
+
+
+def test_readers_of_one_project_learn_nothing_of_another_but_what_is_shared(neighbours, client_for):
+    viewer = make_member(neighbours.ours.project, "viewer")
+    told = told_of(neighbours, viewer, client_for)
+    theirs = neighbours.theirs
+    for secret in ("Nightjar", "egret", "heron", "ibis", theirs.project.slug, theirs.first.sha256):
+        assert secret not in told
+    assert "stork" in told
+    for kind in ("a model", "a snapshot"):
+        assert f"{kind} of another project" in told.lower()
+
+
+def test_readers_of_both_projects_are_told_the_names_but_given_no_links(neighbours, client_for):
+    viewer = make_member(neighbours.ours.project, "viewer")
+    make_member(neighbours.theirs.project, "viewer", viewer)
+    told = told_of(neighbours, viewer, client_for)
+    for name in ("Nightjar", "egret", "heron", "ibis", "stork", neighbours.theirs.first.sha256):
+        assert name in told
+    assert f"/{neighbours.theirs.project.slug}/" not in told
+    assert "of another project" not in told
+
+
+def test_who_only_annotates_in_the_other_project_is_told_no_more(neighbours, client_for):
+    viewer = make_member(neighbours.ours.project, "viewer")
+    make_member(neighbours.theirs.project, "annotator", viewer)
+    assert "egret" not in told_of(neighbours, viewer, client_for)
 
 
 def test_the_api_tells_the_family_as_a_graph(world, client_for):
