@@ -73,7 +73,7 @@ def _route(round: Round) -> None:
         leave_unanswered(
             actor=round.created_by,
             annotator=judging.judge.annotator,
-            comparison_ids=judging.comparison_ids,
+            comparison_ids=asked,
             round=round,
             people=config.overlap,
         )
