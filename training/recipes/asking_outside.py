@@ -19,7 +19,7 @@ from training.endpoints.errors import RequestRefused, TooLong
 from training.endpoints.protocol import Ask, Reply, Token
 from training.recipes.asking import Answer, Question, Said
 from training.recipes.data import Dropped
-from training.recipes.outside import server_in
+from training.recipes.outside import fails_alone, once, server_in
 
 SCHEMA = "\n\nEnd with a line of this form, and nothing after it:\nAnswer: {choices}"
 ALTERNATIVES = 5
@@ -33,20 +33,26 @@ class OutsideAsker:
     def __init__(self, folder: Path, config: JudgeConfig, *, answers: Sequence[str]) -> None:
         self._config = config
         self._answers = tuple(answers)
-        self._client = Client(server_in(folder))
+        server = server_in(folder)
+        self._client = Client(server)
+        self._once = once(server)
         choices = "|".join(map(re.escape, answers))
         self._line = re.compile(rf"(?:^|\n)[ \t]*Answer:[ \t]*({choices})[ \t]*\.?\s*\Z")
 
     def ask(self, questions: Sequence[Question]) -> list[Said]:
         """An answer to each question.
 
-        Raises Dropped where the server refuses one of them, EndpointError where it can't be asked.
+        Raises Dropped where the server refuses one of them or fails on it alone, EndpointError
+        where it can't be asked.
         """
         found: dict[int, Said] = {}
-        for place, came in self._client.replies([self._ask(one) for one in questions]):
+        asks = [self._ask(one) for one in questions]
+        for place, came in self._client.replies(asks):
             if isinstance(came, RequestRefused | TooLong):
                 raise Dropped(came.code)
             if not isinstance(came, Reply):
+                if fails_alone(self._once, asks[place], came):
+                    raise Dropped(came.code)
                 raise came
             found[place] = self.read(came)
         return [found[place] for place in range(len(questions))]
@@ -101,6 +107,7 @@ class OutsideAsker:
     def close(self) -> None:
         """End the connections."""
         self._client.close()
+        self._once.close()
 
 
 def _token_of(match: re.Match[str], tokens: Sequence[Token]) -> Token | None:

@@ -10,14 +10,24 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from labeling.domain.sentences import parts_of
 from training import rundir
 from training.configs import SampleConfig
 from training.endpoints.client import Client, Server
-from training.endpoints.errors import Ended, EndpointError, RequestRefused, TooLong
+from training.endpoints.errors import Dropped as HungUp
+from training.endpoints.errors import (
+    Ended,
+    EndpointError,
+    Nonsense,
+    RequestRefused,
+    ServerFault,
+    Silent,
+    TooLong,
+)
 from training.endpoints.protocol import Ask, Reply
 from training.recipes.data import Dropped, Ids, Messages
 from training.recipes.drawing import Asked, Draw
@@ -27,6 +37,7 @@ from training.recipes.running import Run, StopSignal
 _POLL_S = 0.5
 _ROUNDS = 16
 """So many requests for each place lie between two checkpoints."""
+_KNOCK: Final = Ask(messages=[{"role": "user", "content": "Say yes."}], max_new_tokens=8)
 
 
 def server_in(folder: Path) -> Server:
@@ -36,6 +47,30 @@ def server_in(folder: Path) -> Server:
     """
     given = rundir.read_json(folder / rundir.ENDPOINT)
     return Server(**given["server"], api_key=os.environ.pop(rundir.ENDPOINT_KEY, ""))
+
+
+def once(server: Server) -> Client:
+    """A client that tries once alone, for `fails_alone`."""
+    return Client(replace(server, retries=0))
+
+
+def fails_alone(client: Client, ask: Ask, error: EndpointError) -> bool:
+    """Return whether a request that failed after all its tries is itself what fails.
+
+    So it is where the server replies to another one, and then fails on this one again; a run that
+    waited for such a server would ask the same for ever.
+    """
+    if not isinstance(error, ServerFault | Nonsense | Silent | HungUp):
+        return False
+    try:
+        client.reply(_KNOCK)
+    except EndpointError:
+        return False
+    try:
+        client.reply(ask)
+    except EndpointError as again:
+        return type(again) is type(error)
+    return False
 
 
 class _Unencoded:
@@ -59,6 +94,7 @@ class OutsideBackend:
         self._config = config
         self._stop = stop
         self._client = Client(server)
+        self._once = once(server)
         self._problem: EndpointError | None = None
         self.batch_size = server.concurrency * _ROUNDS
         self.fixed: Mapping[str, Any] = {
@@ -83,7 +119,9 @@ class OutsideBackend:
             for place, came in self._client.replies(asks, enough=lambda: bool(self._problem)):
                 if isinstance(came, Reply):
                     yield batch[place], _drawn(came)
-                elif isinstance(came, RequestRefused | TooLong):
+                elif isinstance(came, RequestRefused | TooLong) or (
+                    not self._problem and fails_alone(self._once, asks[place], came)
+                ):
                     yield batch[place], Draw(left_out=came.code)
                 elif not isinstance(came, Ended):
                     self._problem = self._problem or came
@@ -95,7 +133,7 @@ class OutsideBackend:
         """A person who asks to stop need not wait for a silent server."""
         while not over.wait(_POLL_S):
             if self._stop.reason():
-                self._client.close()
+                self.close()
                 return
 
     def _ask(self, one: Asked) -> Ask:
@@ -118,6 +156,7 @@ class OutsideBackend:
     def close(self) -> None:
         """End the connections."""
         self._client.close()
+        self._once.close()
 
 
 def _drawn(reply: Reply) -> Draw:

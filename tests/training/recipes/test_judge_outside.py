@@ -142,6 +142,24 @@ def test_a_server_rates_with_reasons(tmp_path: Path, in_process: None) -> None:
     assert row["reasons"][0]["honesty"] == "It is fine."
 
 
+def test_a_comparison_on_which_the_server_fails_is_left_out_alone(
+    tmp_path: Path, in_process: None
+) -> None:
+    bad = comparisons(3)[0]["replies"][0][0]["content"]
+
+    def poisoned(handler: far.Handler, body: dict[str, Any]) -> None:
+        fails = bad in body["messages"][0]["content"]
+        (far.status(500) if fails else far.says("Answer: B"))(handler, body)
+
+    with openai_server(always=poisoned) as server:
+        folder = _prepared(tmp_path, server.url)
+        judge.main([str(folder)])
+    result = rundir.read_result(folder)
+    assert result is not None
+    assert result["status"] == "succeeded"
+    assert result["data"]["dropped"] == {"server_fault": 1}
+
+
 def test_a_dead_server_stops_the_run_which_goes_on_when_it_is_back(
     tmp_path: Path, in_process: None
 ) -> None:

@@ -127,24 +127,48 @@ def test_a_prompt_that_is_refused_is_left_out_alone(
     assert len(rows_of(folder)) == 11
 
 
-def test_a_server_that_dies_stops_the_run_and_nothing_is_asked_twice(
-    server: OpenAIServer, tmp_path: Path, drawn: Path
+@pytest.mark.parametrize(
+    ("deed", "code"), [(far.status(500), "server_fault"), (far.raw([1, 2]), "nonsense")]
+)
+def test_a_prompt_on_which_the_server_fails_is_left_out_alone(
+    server: OpenAIServer, tmp_path: Path, in_process: None, deed: far.Deed, code: str
 ):
+    poison = prompts()[2]["prompt"]
+
+    def poisoned(handler: far.Handler, body: dict[str, Any]) -> None:
+        (deed if body["messages"] == poison else far.well)(handler, body)
+
+    server.always = poisoned
+    folder = folder_for(tmp_path, server, retries=0)
+    sample.main([str(folder)])
+    result = result_of(folder)
+    assert (result["status"], result["metrics"]["left_out"]) == ("succeeded", 2)
+    assert len(rows_of(folder)) == 10
+    draws = [json.loads(line) for line in (folder / rundir.DRAWS).read_text().splitlines()]
+    assert {row["left_out"] for row in draws} == {None, code}
+
+
+@pytest.mark.parametrize(("fails", "lost"), [(2, 4), (999, 3)])
+def test_a_server_that_dies_stops_the_run_and_nothing_is_asked_twice(
+    server: OpenAIServer, tmp_path: Path, drawn: Path, fails: int, lost: int
+):
+    """Also where it is back at once: the knock and the question after it are lost then."""
     before = len(server.chats())
     folder = folder_for(tmp_path / "broken", server, concurrency=1)
-    server.plan(*[far.well] * 5, *[far.status(503)] * 2)
+    server.plan(*[far.well] * 5, *[far.status(503)] * fails)
     sample.main([str(folder)])
     result = result_of(folder)
     assert (result["status"], result["endpoint_problem"]["code"]) == ("stopped", "server_fault")
     assert "try again later" in result["reason"]
     assert len(rows_of(folder)) == 5
 
+    server.plans.clear()
     rundir.rewind(folder)
     sample.main([str(folder)])
     assert rows_of(folder) == rows_of(drawn)
     assert result_of(folder)["metrics"] == result_of(drawn)["metrics"]
     assert "endpoint_problem" not in result_of(folder)
-    assert len(server.chats()) - before == len(rows_of(drawn)) + 2
+    assert len(server.chats()) - before == len(rows_of(drawn)) + lost
 
 
 @pytest.mark.recipe
