@@ -17,12 +17,13 @@ from labeling.models import (
     SnapshotItem,
     User,
 )
+from labeling.selectors.references import candidates_written_by
 from labeling.signals import Holding, holders_of_snapshots
 
 
 @dataclass(frozen=True)
 class HeldSnapshot:
-    """A snapshot and how many labels of the person's stand in it."""
+    """A snapshot and how many labels in it are the person's, or speak of a text of theirs."""
 
     snapshot: Snapshot
     labels: int
@@ -74,11 +75,18 @@ def work_of(user: User) -> Work:
 
 
 def _holding(annotators: Collection[int]) -> list[HeldSnapshot]:
-    """Return the snapshots that hold labels of these annotators, newest first; three reads."""
+    """Return the snapshots that hold labels or texts of these annotators, newest first.
+
+    Others may have ranked a text: a reply that a person wrote stands among those of models.
+    """
     items = SnapshotItem.objects.order_by()
     held: Counter[int] = Counter()
     for own in ("judgement__annotator__in", "demonstration__annotator__in"):
         rows = items.filter(**{own: annotators}).values_list("snapshot")
         held.update(dict(rows.annotate(labels=Count("pk"))))
+    written = candidates_written_by(annotators)
+    others = items.exclude(judgement__annotator__in=annotators)
+    shown = others.filter(judgement__comparison__slots__candidate__any=written)
+    held.update(dict(shown.values_list("snapshot").annotate(labels=Count("pk", distinct=True))))
     found = Snapshot.objects.select_related("project").in_bulk(held)
     return [HeldSnapshot(found[pk], held[pk]) for pk in sorted(held, reverse=True)]

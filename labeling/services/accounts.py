@@ -14,12 +14,12 @@ from labeling.exceptions import InvalidInput, NotAllowed
 from labeling.models import (
     Annotator,
     Assignment,
-    Candidate,
     Export,
     Judgement,
     Snapshot,
     User,
 )
+from labeling.selectors.references import candidates_written_by
 from labeling.services import audit
 from labeling.services.demonstrations import erase_written
 from labeling.services.offers import erase_offers
@@ -156,11 +156,11 @@ def erase_user(*, actor: User, user: User) -> list[int]:
 def _snapshots_with_text_of(annotators: list[Annotator], user: User) -> list[Snapshot]:
     judged = Judgement.objects.filter(annotator__in=annotators)
     with_text = judged.exclude(comment="", unrankable_reason="", written_candidate=None)
-    written = Candidate.objects.filter(written_by__in=annotators)
+    written = candidates_written_by([annotator.pk for annotator in annotators])
     found = (
         Snapshot.objects.filter(items__judgement__in=with_text)
         | Snapshot.objects.filter(items__demonstration__annotator__in=annotators)
-        | Snapshot.objects.filter(items__judgement__comparison__candidates__in=written)
+        | Snapshot.objects.filter(items__judgement__comparison__slots__candidate__any=written)
         | Snapshot.objects.filter(items__judgement__comparison__prompt__offers__author=user)
         | Snapshot.objects.filter(items__demonstration__prompt__offers__author=user)
     )

@@ -14,10 +14,9 @@ from labeling.domain.records import Reply
 from labeling.domain.rendering import render_text
 from labeling.models import Annotator, Candidate, CandidateSource, Demonstration, Project, User
 from labeling.models.prompts import State
+from labeling.selectors.references import HUMAN
 from labeling.services import audit
 from labeling.services.prompts import BATCH, ensure_candidates
-
-HUMAN = "human reference"
 
 
 def references_of(
@@ -96,6 +95,7 @@ def erase_references(*, demonstrations: Collection[Demonstration], tombstone: st
     Called while the demonstrations still have their texts. Must run inside a transaction.
     """
     ids = {row.pk for row in demonstrations}
+    writers = {None, *(row.annotator_id for row in demonstrations)}
     rows = Candidate.objects.filter(
         sources__model_name=HUMAN, sources__sampling__demonstration__in=ids
     )
@@ -105,7 +105,7 @@ def erase_references(*, demonstrations: Collection[Demonstration], tombstone: st
             for source in candidate.sources.all()
             if source.model_name != HUMAN or source.sampling.get("demonstration") not in ids
         ]
-        if others:
+        if others or candidate.written_by_id not in writers:
             continue
         candidate.messages = parse_reply(tombstone, "tombstone")
         candidate.html = render_text(tombstone)

@@ -74,7 +74,7 @@ def test_cost_does_not_grow_with_the_work(django_assert_num_queries):
         for _ in range(more):
             judge(project, person)
         freeze_snapshot(actor=None, project=project)
-        with django_assert_num_queries(9):
+        with django_assert_num_queries(13):
             work_of(person)
 
 

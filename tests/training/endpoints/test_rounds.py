@@ -15,8 +15,8 @@ from django.utils import timezone
 from labeling.domain.sentences import parts_of, said_again, sentence
 from labeling.exceptions import InvalidInput
 from labeling.models import CandidateSource, Project, Prompt
+from labeling.selectors.references import HUMAN
 from labeling.services.prompts import ensure_demonstrations
-from labeling.services.references import HUMAN
 from tests import openai_server as far
 from tests.factories import make_project, owner_of
 from tests.openai_server import OpenAIServer, openai_server

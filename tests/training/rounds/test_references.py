@@ -7,11 +7,11 @@ import pytest
 
 from labeling.exceptions import InvalidInput
 from labeling.models import Candidate, Comparison, ComparisonCandidate, Project, Prompt
+from labeling.selectors.references import HUMAN
 from labeling.services.assignments import claim_next
 from labeling.services.comparisons import queue_comparisons
 from labeling.services.judgements import Submission, submit_judgement
 from labeling.services.prompts import ensure_demonstrations
-from labeling.services.references import HUMAN
 from tests.factories import make_comparison, owner_of
 from tests.training.rounds.turning import asked, begin, judge, make_loop, play, turn_until
 from training.rounds.models import Round
