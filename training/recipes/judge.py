@@ -93,6 +93,8 @@ def main(arguments: list[str] | None = None) -> None:
         rundir.append_metric(run.folder, step=step, total=len(batches), values=values)
         if problem:
             reason = problem.args[0]
+            if done % config.checkpoint_steps:  # else it was just written, or there is nothing
+                lines.checkpoint(done)
             break
         done, reason = step, stop.reason()
         if step % config.checkpoint_steps == 0 or reason or step == len(batches):

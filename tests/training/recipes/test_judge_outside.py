@@ -160,21 +160,25 @@ def test_a_comparison_on_which_the_server_fails_is_left_out_alone(
     assert result["data"]["dropped"] == {"server_fault": 1}
 
 
+@pytest.mark.parametrize("checkpoint_steps", [1, 50])
 def test_a_dead_server_stops_the_run_which_goes_on_when_it_is_back(
-    tmp_path: Path, in_process: None
+    tmp_path: Path, in_process: None, checkpoint_steps: int
 ) -> None:
     with openai_server(always=far.says("Answer: B")) as server:
         server.plan(*[far.says("Answer: B")] * 2, far.status(500))
-        folder = _prepared(tmp_path, server.url)
+        folder = _prepared(tmp_path, server.url, checkpoint_steps=checkpoint_steps)
         judge.main([str(folder)])
         result = rundir.read_result(folder)
         assert result is not None
         assert (result["status"], result["steps"]) == ("stopped", 1)
+        before = len(server.chats())
         assert result["endpoint_problem"]["sentence"] == result["reason"]
         first = (folder / rundir.JUDGEMENTS).read_text()
         server.plan(far.status(400))
         rundir.rewind(folder)
         judge.main([str(folder)])
+        # What was paid for is not asked again: the two comparisons that are left, one refused.
+        assert len(server.chats()) - before <= 6 + 12
     result = rundir.read_result(folder)
     assert result is not None
     assert result["status"] == "succeeded"
