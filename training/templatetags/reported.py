@@ -44,6 +44,10 @@ _WORDS: Final = {
     "means_ten": _("a rating of 1 that meant a 10"),
     "inconsistent": _("an overall rating that the aspects belie"),
     "request_refused": _("refused by the server"),
+    "server_fault": _("the server failed on it"),
+    "silent": _("the server was silent on it"),
+    "dropped": _("the server hung up on it"),
+    "nonsense": _("the server's answer was unusable"),
 }
 
 

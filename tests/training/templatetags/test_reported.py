@@ -2,7 +2,10 @@
 
 import re
 
+import pytest
+
 from tests.locale.sources import sources
+from training.endpoints.errors import Dropped, EndpointError, Nonsense, ServerFault, Silent
 from training.templatetags.reported import reported
 
 
@@ -15,3 +18,8 @@ def test_every_reason_of_the_recipes_has_its_words() -> None:
 
 def test_a_new_name_stands_as_it_is() -> None:
     assert reported("moons") == "moons"
+
+
+@pytest.mark.parametrize("error", [ServerFault, Silent, Dropped, Nonsense])
+def test_why_a_server_left_a_prompt_out_is_said_in_words(error: type[EndpointError]):
+    assert "server" in reported(error.code)
