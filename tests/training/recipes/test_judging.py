@@ -132,7 +132,7 @@ def test_a_judge_changes_nothing_of_what_is_learned(
 def test_choosing_with_adapters_leaves_the_merged_model_of_that_step(
     chain: Chain, tmp_path: Path, in_process: None
 ) -> None:
-    config = {"lora_r": 2, "learning_rate": 2e-2}
+    config = {"lora_r": 2, "learning_rate": 5e-2}  # far too much: what comes first stays best
     long = run(tmp_path / "long", "sft", rude(), chain, **config)
     chosen = result_of(long)["chosen"]["step"]
     assert chosen < 12
