@@ -66,10 +66,13 @@ class _Judged:
         return sum(map(len, self.tiers))
 
 
-def softs_of(provenance: dict[str, Any], size: int) -> list[Soft]:
-    """Return the soft labels that a judgement came with; none where it has none that hold."""
+def softs_of(pairs: Any, size: int) -> list[Soft]:
+    """Return the soft labels that a judgement came with; none where it has none that hold.
+
+    `pairs` are those of its provenance, which alone is read: reasons may be long.
+    """
     try:
-        labels = checked_pairs(provenance.get("pairs") or [], size)
+        labels = checked_pairs(pairs or [], size)
     except (ValueError, KeyError, TypeError):
         return []
     return [Soft(one.first, one.second, one.soft, one.lean, one.consistent) for one in labels]
@@ -89,11 +92,11 @@ def _judged(annotator: Annotator) -> dict[int, _Judged]:
     rows = standing(annotator=annotator).filter(Exists(people)).order_by("-created_at", "-pk")
     routed = RoutedComparison.objects.filter(comparison=OuterRef("comparison"), annotator=annotator)
     drawn = SharedSample.objects.filter(comparisons=OuterRef("comparison"), annotator=annotator)
-    columns = ("comparison_id", "tiers", "provenance", "is_routed")
+    columns = ("comparison_id", "tiers", "provenance__pairs", "is_routed")
     told = rows.annotate(is_routed=Exists(routed) & ~Exists(drawn)).values_list(*columns)[:RECENT]
     return {
-        pk: _Judged(tiers, softs_of(provenance, sum(map(len, tiers))), is_routed)
-        for pk, tiers, provenance, is_routed in told
+        pk: _Judged(tiers, softs_of(pairs, sum(map(len, tiers))), is_routed)
+        for pk, tiers, pairs, is_routed in told
     }
 
 
@@ -222,8 +225,8 @@ def to_route(
     rows = standing(annotator=annotator, comparison__for_ai=True).filter(~Exists(routed))
     if comparison_ids is not None:
         rows = rows.filter(comparison__any=comparison_ids)
-    told = rows.order_by("pk").values_list("comparison_id", "tiers", "provenance")
-    return [(pk, softs_of(said, sum(map(len, tiers)))) for pk, tiers, said in told]
+    told = rows.order_by("pk").values_list("comparison_id", "tiers", "provenance__pairs")
+    return [(pk, softs_of(pairs, sum(map(len, tiers)))) for pk, tiers, pairs in told.iterator()]
 
 
 def unanswered(annotator: Annotator, comparison_ids: Sequence[int]) -> list[int]:

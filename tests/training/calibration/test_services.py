@@ -21,7 +21,7 @@ from tests.training.calibration.world import (
 )
 from training.calibration import selectors, services
 from training.calibration.models import RoutedComparison, SharedSample
-from training.calibration.selectors import calibration_of, routed_by, samples_of
+from training.calibration.selectors import calibration_of, routed_by, samples_of, to_route
 from training.calibration.services import draw_shared_sample, route_to_people
 
 pytestmark = pytest.mark.django_db
@@ -206,6 +206,20 @@ def test_what_the_judge_is_unsure_of_goes_to_people_once():
     (told,) = routed_by(judge.annotator)
     assert (told.reason, told.topic, told.comparisons, told.judged) == ("unsure", "", 1, 1)
     assert AuditEvent.objects.filter(verb="comparisons.route").count() == 1
+
+
+def test_what_is_sent_on_is_read_without_the_judges_reasons(django_assert_num_queries):
+    project = make_project()
+    judge = make_judge(project)
+    sure, not_sure = (left_to_ai(project, judge, soft=soft) for soft in (0.95, 0.6))
+    with django_assert_num_queries(1) as asked:
+        found = to_route(judge.annotator)
+    assert [(pk, [one.probability for one in softs]) for pk, softs in found] == [
+        (sure.pk, [0.95]),
+        (not_sure.pk, [0.6]),
+    ]
+    assert "\"provenance\" -> 'pairs'" in asked[0]["sql"]
+    assert '"provenance",' not in asked[0]["sql"]
 
 
 def test_topics_on_which_the_judge_is_known_to_be_weak_go_to_people(monkeypatch):
