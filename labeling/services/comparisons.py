@@ -186,7 +186,8 @@ def withdraw_open_comparisons(
     rows.filter(pk__any=found).update(state=Comparison.State.WITHDRAWN, open_slots=0)
     # A lease that is busy is being answered, which waits for this: nobody waits for it here.
     leased = Assignment.objects.filter(comparison__any=found, state=Assignment.State.LEASED)
-    held = leased.select_for_update(of=("self",), skip_locked=True).values_list("pk", flat=True)
+    free = leased.select_for_update(of=("self",), skip_locked=True)
+    held = list(free.values_list("pk", flat=True))
     Assignment.objects.filter(pk__any=held).update(
         state=Assignment.State.EXPIRED, ended_at=timezone.now()
     )
