@@ -86,6 +86,7 @@ def said(row: ServedModel) -> str:
         return client.reply(ask).text
 
 
+@pytest.mark.slow
 def test_a_model_is_served_as_long_as_somebody_asks(model):
     """One child after the other: asked, killed with -9 and replaced, ended with its lease."""
     ask(model)

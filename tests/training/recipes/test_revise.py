@@ -119,6 +119,7 @@ def test_what_is_asked_holds_the_reply_and_the_principle(
     assert asked == wanted
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_chains(
     chain: Chain, revised: Path, tmp_path: Path
 ) -> None:
