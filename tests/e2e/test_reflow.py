@@ -10,6 +10,7 @@ from pytest_django.live_server_helper import LiveServer
 from tests.e2e import steps
 from tests.e2e.reading_matter import make_reading
 from tests.e2e.test_accessibility import open_page, open_ranking
+from tests.factories import owner_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -116,6 +117,25 @@ def test_the_other_pages_lose_nothing_at_high_zoom(page: Page, live_server: Live
     for place in ("", base, f"{base}me/", f"{base}guidelines/", "settings/"):
         page.goto(f"{live_server.url}/{place}")
         assert unreachable(page) == {}, place
+
+
+def test_the_links_of_a_project_are_in_sight(page: Page, live_server: LiveServer) -> None:
+    """Whoever may follow all of them sees all of them; on a phone they are pushed along."""
+    project, _ = make_reading(2, demonstrations_per_prompt=1)
+    open_page(page, live_server, owner_of(project), f"projects/{project.slug}/")
+    links = page.locator("nav.tabs a")
+    assert links.count() == 16
+    for width in (1280, 900):
+        page.set_viewport_size({"width": width, "height": 800})
+        for link in links.all():
+            expect(link).to_be_in_viewport(ratio=1)
+    page.set_viewport_size({"width": 390, "height": 780})
+    cut = page.locator("nav.tabs").evaluate("e => e.scrollWidth > e.clientWidth")
+    shade = page.locator("nav.tabs").evaluate("e => getComputedStyle(e).backgroundImage")
+    assert (cut, "gradient" in shade) == (True, True)
+    assert page.evaluate("document.scrollingElement.scrollWidth") == 390
+    links.last.focus()
+    expect(links.last).to_be_in_viewport(ratio=1)
 
 
 def test_nothing_moves_for_who_asks_for_stillness(page: Page, live_server: LiveServer) -> None:
