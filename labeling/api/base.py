@@ -92,9 +92,12 @@ class PagedView(ApiView):
     pagination_class = cast(type[PageNumberPagination], api_settings.DEFAULT_PAGINATION_CLASS)
 
     def page(
-        self, rows: QuerySet[Any] | list[Any], serializer: type[BaseSerializer[Any]]
+        self,
+        rows: QuerySet[Any] | list[Any],
+        serializer: type[BaseSerializer[Any]],
+        **context: Any,
     ) -> Response:
-        """Return one page of rows that are in a stable order."""
+        """Return one page of rows that are in a stable order; `context` is the serializer's."""
         paginator = self.pagination_class()
         found = paginator.paginate_queryset(cast(QuerySet[Any], rows), self.request, view=self)
-        return paginator.get_paginated_response(serializer(found, many=True).data)
+        return paginator.get_paginated_response(serializer(found, many=True, context=context).data)

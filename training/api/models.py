@@ -10,6 +10,7 @@ from labeling.api.base import ApiView, PagedView, answers
 from labeling.exceptions import InvalidInput
 from labeling.models import Project
 from training.api.serializers import ModelDetailSerializer, ModelInput, ModelSerializer, ShareInput
+from training.lineage.sight import Sight
 from training.selectors import get_model, lineage, usable_models
 from training.services.models import register_model, share_model
 
@@ -20,7 +21,9 @@ class ModelListView(PagedView):
     @extend_schema(operation_id="models_list", responses=answers(ModelSerializer(many=True)))
     def get(self, request: Request, slug: str) -> Response:
         """List the models, newest first."""
-        return self.page(usable_models(self.project(slug, "model.view")), ModelSerializer)
+        project = self.project(slug, "model.view")
+        sight = Sight(self.actor, project)
+        return self.page(usable_models(project), ModelSerializer, sight=sight)
 
     @extend_schema(
         operation_id="models_register", request=ModelInput, responses=answers(ModelSerializer, 201)
@@ -41,9 +44,14 @@ class ModelView(ApiView):
 
     @extend_schema(operation_id="models_read", responses=answers(ModelDetailSerializer))
     def get(self, request: Request, slug: str, pk: int) -> Response:
-        """Read a model with its lineage, back to the first."""
-        model = get_model(self.project(slug, "model.view"), pk)
-        return Response(ModelDetailSerializer({"model": model, "lineage": lineage(model)}).data)
+        """Read a model with its lineage, back to the first.
+
+        Models of other projects that the reader may not see are left out.
+        """
+        project = self.project(slug, "model.view")
+        model, sight = get_model(project, pk), Sight(self.actor, project)
+        said = {"model": model, "lineage": [one for one in lineage(model) if sight.knows(one)]}
+        return Response(ModelDetailSerializer(said, context={"sight": sight}).data)
 
 
 class ShareView(ApiView):

@@ -316,7 +316,7 @@ class MetricSerializer(serializers.ModelSerializer[MetricPoint]):
 
 
 class ModelSerializer(serializers.ModelSerializer[ModelVersion]):
-    """A model of the registry."""
+    """A model of the registry; `parent` is null too where the reader may not see it."""
 
     project = serializers.SlugField(source="project.slug")
     parent = ModelRefSerializer(allow_null=True)
@@ -338,6 +338,14 @@ class ModelSerializer(serializers.ModelSerializer[ModelVersion]):
             "run",
             "created_at",
         )
+
+    def to_representation(self, model: ModelVersion) -> dict[str, Any]:
+        """Return the model; with `sight` in the context no parent that the reader may not see."""
+        said = super().to_representation(model)
+        sight = self.context.get("sight")
+        if sight and model.parent and not sight.knows(model.parent):
+            said["parent"] = None
+        return said
 
 
 class LineageSerializer(serializers.ModelSerializer[ModelVersion]):

@@ -17,6 +17,7 @@ from training import tasks
 from training.charts import in_words
 from training.constitutions.selectors import revising_runs_of
 from training.forms import RegisterForm, SampleForm, ShareForm
+from training.lineage.sight import Sight
 from training.models import ModelVersion, TrainingRun
 from training.selectors import (
     get_model,
@@ -106,12 +107,13 @@ def _page(
     share_form: ShareForm | None = None,
     piece: str = "training/_sample_form.html",
 ) -> HttpResponseBase:
+    sight = Sight(reader(request), project)
     context = {
         "project": project,
         "model": model,
         "form": form,
         "share_form": share_form or ShareForm(),
-        "line": lineage(model),
+        "line": [(step, sight.knows(step), sight.reads(step)) for step in lineage(model)],
         "measures": in_words(model.provenance.get("metrics", {})),
         "runs": runs_from(project, model)[:20],
         "samplings": sampling_runs_of(project, model)[:20],

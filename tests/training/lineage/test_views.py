@@ -159,6 +159,25 @@ def test_readers_of_one_project_learn_nothing_of_another_but_what_is_shared(neig
         assert f"{kind} of another project" in told.lower()
 
 
+def test_a_models_page_and_address_name_no_ancestor_that_is_not_shared(neighbours, client_for):
+    viewer = make_member(neighbours.ours.project, "viewer")
+    slug, pk = neighbours.ours.project.slug, neighbours.child.pk
+    shared = neighbours.theirs.ppo.pk
+    told = [client_of(viewer).get(page_of(slug, one)).text for one in (pk, shared)]
+    for address in (f"models/{pk}/", f"models/{shared}/", "models/"):
+        told.append(client_for(viewer).get(f"/api/v1/projects/{slug}/{address}").text)
+    for text in told:
+        assert "stork" in text
+        assert not [name for name in ("egret", "heron", "ibis") if name in text]
+    make_member(neighbours.theirs.project, "viewer", viewer)
+    assert "egret" in client_of(viewer).get(page_of(slug, pk)).text
+    assert "egret" in client_for(viewer).get(f"/api/v1/projects/{slug}/models/{pk}/").text
+
+
+def page_of(slug: str, pk: int) -> str:
+    return reverse("training:model_detail", args=[slug, pk])
+
+
 def test_readers_of_both_projects_are_told_the_names_but_given_no_links(neighbours, client_for):
     viewer = make_member(neighbours.ours.project, "viewer")
     make_member(neighbours.theirs.project, "viewer", viewer)
