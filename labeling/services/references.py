@@ -6,7 +6,7 @@ demonstration that it is the text of.
 
 import random
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
 
 from labeling.domain.content import content_hash, parse_reply
@@ -19,12 +19,13 @@ from labeling.services import audit
 from labeling.services.prompts import BATCH, ensure_candidates
 
 
-def references_of(
+def each_reference(
     project: Project, prompt_ids: Collection[int], *, before: datetime | None = None
-) -> dict[int, list[Demonstration]]:
-    """Return what people wrote to some prompts and stands, oldest first; never what AI wrote.
+) -> Iterator[Demonstration]:
+    """Yield what people wrote to some prompts and stands, oldest first; never what AI wrote.
 
-    Erased texts are left out. With `before` only what was written until then.
+    Erased texts are left out. With `before` only what was written until then. Rows are read as
+    they are asked for.
     """
     rows = Demonstration.objects.filter(
         prompt__project=project,
@@ -33,13 +34,21 @@ def references_of(
         state=State.ACTIVE,
         superseded_by=None,
     )
-    found: dict[int, list[Demonstration]] = defaultdict(list)
     rows = rows.exclude(annotator__kind=Annotator.Kind.AI).select_related("prompt")
     if before is not None:
         rows = rows.filter(created_at__lte=before)
-    for row in rows.order_by("pk"):
+    for row in rows.order_by("pk").iterator(chunk_size=BATCH):
         if row.content_hash == content_hash(row.messages):
-            found[row.prompt_id].append(row)
+            yield row
+
+
+def references_of(
+    project: Project, prompt_ids: Collection[int], *, before: datetime | None = None
+) -> dict[int, list[Demonstration]]:
+    """Return the references of `each_reference` by prompt."""
+    found: dict[int, list[Demonstration]] = defaultdict(list)
+    for row in each_reference(project, prompt_ids, before=before):
+        found[row.prompt_id].append(row)
     return found
 
 

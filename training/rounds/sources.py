@@ -1,10 +1,12 @@
 """Whose replies a round asks about beside those of its own policies: outside models, people."""
 
+from collections import defaultdict
+
 from django.utils.translation import gettext
 
 from labeling.models import Project
 from labeling.selectors.prompts import select_prompts
-from labeling.services.references import add_references, references_of
+from labeling.services.references import add_references, each_reference
 from training.endpoints.selectors import outside_model
 from training.models import SamplingRun
 from training.rounds.loops import Loop
@@ -30,16 +32,18 @@ def missing_source(project: Project, loop: Loop, *, seed: int) -> str:
         limit=loop.config.prompts or None,
         seed=seed,
     )
-    written = references_of(project, [prompt.pk for prompt in prompts])
+    written: dict[int, set[str]] = defaultdict(set)
+    sampled = sum(counts.values()) - counts["human"]
+    for row in each_reference(project, [prompt.pk for prompt in prompts]):
+        written[row.prompt_id].add(row.content_hash)
+        most = min(counts["human"], len(written[row.prompt_id]))
+        if sampled + most >= project.candidates_per_comparison:
+            return ""  # one prompt with enough of them will do: there may be very many
     if not written:
         return gettext(
             "Nobody has written a reply to these prompts yet: have some written, import "
             "demonstrations, or set share_human to 0."
         )
-    sampled = sum(counts.values()) - counts["human"]
-    most = max(len({row.content_hash for row in rows}) for rows in written.values())
-    if sampled + min(counts["human"], most) >= project.candidates_per_comparison:
-        return ""
     return gettext(
         "People have written too few replies to these prompts to fill a comparison: have more "
         "written, import demonstrations, or lower share_human."

@@ -5,17 +5,21 @@ from typing import Any
 
 import pytest
 
+from labeling.domain.content import content_hash
 from labeling.exceptions import InvalidInput
 from labeling.models import Candidate, Comparison, ComparisonCandidate, Project, Prompt
 from labeling.selectors.references import HUMAN
+from labeling.services import references
 from labeling.services.assignments import claim_next
 from labeling.services.comparisons import queue_comparisons
 from labeling.services.judgements import Submission, submit_judgement
 from labeling.services.prompts import ensure_demonstrations
 from tests.factories import make_comparison, owner_of
 from tests.training.rounds.turning import asked, begin, judge, make_loop, play, turn_until
+from training.rounds.loops import parse_loop
 from training.rounds.models import Round
 from training.rounds.services import configure_loop
+from training.rounds.sources import missing_source
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MIXED = {"share_current": 0.75, "share_human": 0.25, "trains_reward": False, "promotion": "ask"}
@@ -67,6 +71,21 @@ def test_a_reply_written_while_ranking_is_a_reference_of_the_next_round() -> Non
     )
     round = turn_until(begin(project), Round.State.LABELLING)
     assert _by_people(round) == [1]
+
+
+def test_whether_people_wrote_enough_is_known_from_the_first_of_their_replies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    project = _written_loop(prompts=5)
+    read: list[Any] = []
+
+    def read_and_hashed(messages: Any) -> str:
+        read.append(messages)
+        return content_hash(messages)
+
+    monkeypatch.setattr(references, "content_hash", read_and_hashed)
+    assert missing_source(project, parse_loop(project.loop.config), seed=1) == ""
+    assert len(read) == 1
 
 
 def test_only_what_is_named_stands_in_another_comparison() -> None:
