@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState
 from datasets import Dataset, load_from_disk
 from transformers import PreTrainedTokenizerBase
 
@@ -42,12 +43,21 @@ def _ids(pair: dict[str, Any]) -> list[list[int]]:
 def keep(dataset: Dataset | None, folder: Path, key: str, split: str) -> Dataset | None:
     """The same rows from a folder of the run, where all processes find what the reference said.
 
-    TRL writes it beside the rows and finds it there when the run goes on.
+    TRL writes it beside the rows and finds it there when the run goes on. Processes don't wait for
+    each other here, where accelerate does not yet know of them on a CPU: each makes the folder
+    whole before it gets its name, and the first one's stays.
     """
     if dataset is None:
         return None
     place = folder / rundir.CACHE / f"reference-{key[:16]}" / split
-    with PartialState().main_process_first():
-        if not (place / "state.json").exists():
-            dataset.save_to_disk(place)
+    if not (place / "state.json").exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        own = Path(tempfile.mkdtemp(prefix=f"{split}-", dir=place.parent))
+        dataset.save_to_disk(own)
+        try:
+            own.rename(place)
+        except OSError:  # another process was faster, with the same rows
+            if not (place / "state.json").exists():
+                raise
+            shutil.rmtree(own)
     return load_from_disk(place)
