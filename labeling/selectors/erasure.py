@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import reduce
 from itertools import chain
+from operator import or_
 from typing import Any
 
 from django.db.models import Count, Q
@@ -13,6 +15,7 @@ from labeling.models import (
     Candidate,
     Demonstration,
     Judgement,
+    OfferedPrompt,
     Snapshot,
     SnapshotItem,
     User,
@@ -61,32 +64,40 @@ def work_of(user: User) -> Work:
     )
     written = Demonstration.objects.filter(annotator__in=annotators).count()
     replies = Candidate.objects.filter(written_by__in=annotators).count()
-    snapshots = _holding(annotators)
+    offered = OfferedPrompt.objects.filter(author=user).exclude(messages=[]).count()
+    snapshots = _holding(annotators, user)
     asked: list[tuple[Any, Any]] = holders_of_snapshots.send(
         sender=Snapshot, snapshots=[held.snapshot.pk for held in snapshots]
     )
     return Work(
         judgements=judged["all"],
         demonstrations=written,
-        texts=judged["with_text"] + written + replies,
+        texts=judged["with_text"] + written + replies + offered,
         snapshots=snapshots,
         holders=list(chain.from_iterable(answer for _receiver, answer in asked)),
     )
 
 
-def _holding(annotators: Collection[int]) -> list[HeldSnapshot]:
-    """Return the snapshots that hold labels or texts of these annotators, newest first.
+def _holding(annotators: Collection[int], user: User) -> list[HeldSnapshot]:
+    """Return the snapshots that hold labels or texts of the person, newest first.
 
-    Others may have ranked a text: a reply that a person wrote stands among those of models.
+    Others may have labelled a text: a reply that a person wrote stands among those of models, and
+    a prompt that they offered is everybody's.
     """
     items = SnapshotItem.objects.order_by()
     held: Counter[int] = Counter()
     for own in ("judgement__annotator__in", "demonstration__annotator__in"):
         rows = items.filter(**{own: annotators}).values_list("snapshot")
         held.update(dict(rows.annotate(labels=Count("pk"))))
-    written = candidates_written_by(annotators)
+    shown = (
+        {"judgement__comparison__slots__candidate__any": candidates_written_by(annotators)},
+        {"judgement__comparison__prompt__offers__author": user},
+        {"demonstration__prompt__offers__author": user},
+    )
+    texts = reduce(or_, (Q(pk__in=items.filter(**text).values("pk")) for text in shown))
     others = items.exclude(judgement__annotator__in=annotators)
-    shown = others.filter(judgement__comparison__slots__candidate__any=written)
-    held.update(dict(shown.values_list("snapshot").annotate(labels=Count("pk", distinct=True))))
+    others = others.exclude(demonstration__annotator__in=annotators)
+    rows = others.filter(texts).values_list("snapshot")
+    held.update(dict(rows.annotate(labels=Count("pk", distinct=True))))
     found = Snapshot.objects.select_related("project").in_bulk(held)
     return [HeldSnapshot(found[pk], held[pk]) for pk in sorted(held, reverse=True)]

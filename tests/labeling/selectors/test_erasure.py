@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from labeling.models import Snapshot
+from labeling.models import Comparison, OfferedPrompt, Snapshot
 from labeling.selectors.erasure import work_of
+from labeling.services.accounts import erase_user
 from labeling.services.assignments import claim_next
 from labeling.services.judgements import Submission, submit_judgement
 from labeling.services.snapshots import freeze_snapshot
 from labeling.signals import Holding, holders_of_snapshots, snapshot_frozen
-from tests.factories import make_comparison, make_member, make_project
+from tests.factories import make_admin, make_comparison, make_member, make_project
 
 pytestmark = pytest.mark.django_db
 
@@ -62,6 +63,29 @@ def test_work_is_counted_with_the_snapshots_that_hold_it(asked):
     assert [held.name for held in work.inherited] == ["far v2"]
 
 
+def test_a_prompt_that_a_person_offered_is_in_what_others_said_of_it():
+    project = make_project()
+    giver, other = make_member(project, "annotator"), make_member(project, "annotator")
+    judge(project, other)
+    judge(project, other)
+    OfferedPrompt.objects.create(
+        project=project,
+        author=giver,
+        author_key="a",
+        consent="What I ask may be kept.",
+        messages=[{"role": "user", "content": "Why?"}],
+        content_hash="a",
+        head_hash="a",
+        state=OfferedPrompt.State.TAKEN,
+        prompt=Comparison.objects.earliest("pk").prompt,
+    )
+    snapshot = freeze_snapshot(actor=None, project=project)
+    work = work_of(giver)
+    assert (work.judgements, work.texts) == (0, 1)
+    assert [(held.snapshot, held.labels) for held in work.snapshots] == [(snapshot, 1)]
+    assert erase_user(actor=make_admin(), user=giver) == [snapshot.pk]
+
+
 def test_who_did_nothing_leaves_nothing():
     work = work_of(make_member(make_project(), "viewer"))
     assert (work.judgements, work.texts, work.snapshots, work.holders) == (0, 0, [], [])
@@ -74,7 +98,7 @@ def test_cost_does_not_grow_with_the_work(django_assert_num_queries):
         for _ in range(more):
             judge(project, person)
         freeze_snapshot(actor=None, project=project)
-        with django_assert_num_queries(13):
+        with django_assert_num_queries(14):
             work_of(person)
 
 
