@@ -9,20 +9,27 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, ForeignObject, Lookup
+from django.db.models.sql import Query
 
 
 @ForeignObject.register_lookup  # takes no lookup over from other fields
 @Field.register_lookup
 class AnyOf(Lookup):
-    """`column = ANY(array)`; the right side holds whole numbers, as many as there are."""
+    """`column = ANY(array)`; the right side holds whole numbers, or is a query of them."""
 
     lookup_name = "any"
     prepare_rhs = False
 
-    def __init__(self, lhs: Any, rhs: Iterable[int]) -> None:
-        super().__init__(lhs, [int(number) for number in rhs])
+    def __init__(self, lhs: Any, rhs: Iterable[int] | Query) -> None:
+        super().__init__(lhs, rhs if isinstance(rhs, Query) else [int(number) for number in rhs])
 
     def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
         """Return the comparison and its parameters."""
         column, parameters = self.process_lhs(compiler, connection)
-        return f"{column} = ANY(%s::bigint[])", (*parameters, self.rhs)
+        if not isinstance(self.rhs, Query):
+            return f"{column} = ANY(%s::bigint[])", (*parameters, self.rhs)
+        if not self.rhs.has_select_fields:  # whole rows were asked for: their ids are meant
+            self.rhs.clear_select_clause()
+            self.rhs.add_fields(["pk"])
+        asked, more = self.process_rhs(compiler, connection)
+        return f"{column} = ANY {asked}", (*parameters, *more)

@@ -23,3 +23,12 @@ def test_ids_and_foreign_keys_among_more_than_a_statement_takes():
 def test_none_of_no_ids():
     make_comparison(make_project())
     assert not Comparison.objects.filter(pk__any=[]).exists()
+
+
+def test_ids_of_another_query():
+    project = make_project()
+    one, _other = make_comparison(project), make_comparison(project)
+    rows = Comparison.objects.filter(pk=one.pk)
+    for ids in (rows, rows.values("pk"), rows.values_list("pk", flat=True)):
+        slots = ComparisonCandidate.objects.filter(comparison__any=ids)
+        assert {slot.comparison_id for slot in slots} == {one.pk}

@@ -127,11 +127,12 @@ def test_labels_of_one_half_teach_nothing(chain: Chain, tmp_path: Path, in_proce
 def test_sure_label_that_the_pair_is_wrong_turns_it_round(
     chain: Chain, tmp_path: Path, in_process: None
 ) -> None:
+    strict = [row for row in pairs() if not row["tie"]]
     turned = [
         {**row, "chosen": row["rejected"], "rejected": row["chosen"], "target": 0.0}
-        for row in pairs()
+        for row in strict
     ]
-    plain = _trained(_run(chain, tmp_path / "plain", pairs()))
+    plain = _trained(_run(chain, tmp_path / "plain", strict))
     found = _trained(_run(chain, tmp_path / "turned", turned))
     assert all(torch.allclose(plain[name], found[name], atol=2e-5) for name in plain)
 

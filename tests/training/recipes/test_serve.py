@@ -296,8 +296,8 @@ def test_a_client_that_leaves_ends_its_reply(alone, stream):
 def test_one_at_a_time_one_waits_and_others_are_turned_away(alone):
     talker, served = alone
     first = served.open("POST", "/v1/chat/completions", {"stream": True})
-    second = served.open("POST", "/v1/chat/completions", {"stream": True})
     assert first[1].readline().startswith(b"data:")
+    second = served.open("POST", "/v1/chat/completions", {"stream": True})
     assert second[1].readline() == b": waiting\n"
     status, body = served.ask()
     assert (status, body["error"]["code"]) == (429, "busy")
@@ -313,6 +313,7 @@ def test_one_at_a_time_one_waits_and_others_are_turned_away(alone):
 def test_who_waits_may_leave(alone):
     _, served = alone
     first = served.open("POST", "/v1/chat/completions", {"stream": True})
+    assert first[1].readline().startswith(b"data:")
     second = served.open("POST", "/v1/chat/completions", {"stream": True})
     leave(*second)
     assert until(lambda: served.inside() == 1)
