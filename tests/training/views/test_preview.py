@@ -2,6 +2,7 @@
 
 import pytest
 
+from labeling.models import SnapshotItem
 from tests.factories import make_project, owner_of
 from tests.training.factories import make_run
 from tests.training.machines import TINY_WEIGHTS, write_machine, write_model
@@ -41,6 +42,7 @@ def test_start_form_says_where_a_presets_numbers_are_from():
 def test_look_says_what_the_run_will_take(settings, tmp_path):
     project = make_project()
     run = make_run(project)
+    SnapshotItem.objects.update(split="train")  # else the lot may leave none to learn from
     settings.MODEL_DIR = tmp_path
     write_machine(tmp_path, memory_bytes=8 * 1024**3)
     write_model(run.base_model.folder)
@@ -58,6 +60,7 @@ def test_look_says_what_the_run_will_take(settings, tmp_path):
 def test_look_warns_of_a_machine_that_is_too_small(settings, tmp_path):
     project = make_project()
     run = make_run(project)
+    SnapshotItem.objects.update(split="train")  # else the lot may leave none to learn from
     settings.MODEL_DIR = tmp_path
     write_machine(tmp_path, memory_bytes=100_000_000)
     write_model(run.base_model.folder)
@@ -71,6 +74,7 @@ def test_look_warns_of_a_machine_that_is_too_small(settings, tmp_path):
 def test_without_a_measured_machine_the_time_is_not_invented(settings, tmp_path):
     project = make_project()
     run = make_run(project)
+    SnapshotItem.objects.update(split="train")  # else the lot may leave none to learn from
     settings.MODEL_DIR = tmp_path
     write_model(run.base_model.folder)
     client = client_of(owner_of(project))
