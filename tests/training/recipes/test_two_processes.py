@@ -56,7 +56,8 @@ def test_dpo_takes_the_steps_of_one(chain: Chain, tmp_path: Path, changes: dict[
     config = LEARN | changes
     one = prepare(tmp_path / "one", "dpo", pairs(60), config, model=chain.model("sft"))
     two = prepare(tmp_path / "two", "dpo", pairs(60), halves(config), model=chain.model("sft"))
-    names = ("loss", "rewards/margins", "rewards/accuracies", "logps/chosen")
+    # Not the accuracy: at the first step all margins are 0, and its signs are rounding.
+    names = ("loss", "rewards/margins", "logps/chosen")
     assert_same(succeed(one, "dpo"), succeed_in_two(two, "dpo"), names)
 
 
