@@ -1,10 +1,9 @@
 """Calibration's pages and addresses, asked as each of seven, and what they show."""
 
 import pytest
-from django.test import Client
 from django.urls import reverse
 
-from labeling.models import Comparison, User
+from labeling.models import Comparison
 from tests.factories import (
     ACTORS,
     make_comparison,
@@ -14,6 +13,7 @@ from tests.factories import (
     seven_actors,
 )
 from tests.training.calibration.world import FIRST, SECOND, judged, left_to_ai, make_judge
+from tests.training.views.asking import client_of
 from training import tasks
 from training.calibration import selectors
 from training.calibration.models import RoutedComparison, SharedSample
@@ -43,13 +43,6 @@ def judge() -> Judge:
     judged(project, judge, [FIRST, FIRST], "chess", soft=0.9, lean=0.1)
     judged(project, judge, [SECOND, SECOND], "poems", soft=0.7, lean=0.3, consistent=False)
     return judge
-
-
-def client_of(user: User | None) -> Client:
-    client = Client()
-    if user is not None:
-        client.force_login(user)
-    return client
 
 
 def page(judge: Judge, name: str = "judge_calibration", of: str = "training") -> str:

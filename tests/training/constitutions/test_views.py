@@ -16,7 +16,8 @@ from tests.training.constitutions.written import (
     take_some,
 )
 from tests.training.factories import make_model, make_run
-from tests.training.views.test_runs import HTMX, OWNS, READS, bell, client_of, page  # noqa: F401
+from tests.training.views.asking import client_of, page
+from tests.training.views.test_runs import HTMX, OWNS, READS, bell  # noqa: F401
 from training.constitutions.models import Constitution, ConstitutionVersion
 from training.constitutions.services import take_revisions
 from training.models import TrainingRun

@@ -2,30 +2,17 @@
 
 import pytest
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.urls import reverse
 
-from labeling.models import Project
 from tests.factories import ACTORS, owner_of, seven_actors
 from tests.training.contests.playing import make_contest, make_finished_evaluation, prefer
+from tests.training.views.asking import client_of, page
 from training import tasks
 from training.contests.models import Contest
 
 pytestmark = pytest.mark.django_db
 READS = (302, 404, 403, 200, 200, 200, 200)
 ACTS = (302, 404, 403, 403, 403, 302, 302)
-
-
-def client_of(user) -> Client:
-    client = Client()
-    if user is not None:
-        client.force_login(user)
-    return client
-
-
-def page(name: str, project: Project, *args: object) -> str:
-    return reverse(f"training:{name}", args=[project.slug, *args])
 
 
 @pytest.mark.parametrize(

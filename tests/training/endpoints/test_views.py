@@ -1,15 +1,14 @@
 """The pages of endpoints and their API: asked by each of seven, and walked by an admin."""
 
 import pytest
-from django.test import Client
 from django.urls import reverse
 from rest_framework.test import APIClient
 
-from labeling.models import User
 from tests.factories import ACTORS, make_admin, make_project, seven_actors
 from tests.openai_server import openai_server
 from tests.training.endpoints.factories import KEY, make_endpoint, outside_model_of
 from tests.training.factories import make_sampling_run
+from tests.training.views.asking import client_of
 from training.endpoints.models import Endpoint
 from training.endpoints.selectors import key_of
 from training.models import TrainingRun
@@ -35,13 +34,6 @@ ADDRESSES = {"endpoints/", "endpoints/1/", "endpoints/1/test/", "endpoints/1/off
 SEES = (302, 403, 403, 403, 403, 403, 200)
 SENDS = (302, 403, 403, 403, 403, 403, 302)
 FAULTY = (302, 403, 403, 403, 403, 403, 422)
-
-
-def client_of(user: User | None) -> Client:
-    client = Client()
-    if user is not None:
-        client.force_login(user)
-    return client
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from labeling.models import Candidate, Comparison, Judgement
 from tests.factories import ACTORS, make_member, owner_of, seven_actors
 from tests.training.factories import HEAD, make_model, use_recipe
 from tests.training.judges.factories import JUDGES, make_demo_project, make_judge
+from tests.training.views.asking import client_of, page
 from tests.training.views.test_runs import bell as bell
-from tests.training.views.test_runs import client_of, page
 from training import tasks
 from training.judges.models import Judge
 from training.judges.services import ask_judge

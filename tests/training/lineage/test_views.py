@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import pytest
 from django.core.cache import cache
-from django.test import Client
 from django.urls import reverse
 
 from labeling.models import Project, Snapshot, User
 from tests.factories import ACTORS, make_admin, make_member, owner_of, seven_actors
 from tests.training.factories import make_model, make_run
 from tests.training.lineage.world import World, made_by, make_world
+from tests.training.views.asking import client_of
 from training.models import ModelVersion
 from training.services.models import share_model
 
@@ -28,13 +28,6 @@ READERS = (401, 404, 403, 200, 200, 200, 200)
 def world() -> World:
     cache.clear()
     return make_world()
-
-
-def client_of(user: User | None) -> Client:
-    client = Client()
-    if user is not None:
-        client.force_login(user)
-    return client
 
 
 def pages(world: World) -> dict[str, str]:

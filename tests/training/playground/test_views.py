@@ -15,6 +15,7 @@ from tests.factories import ACTORS, make_admin, make_member, make_project, owner
 from tests.locale.pages import english_in
 from tests.training.factories import make_model
 from tests.training.playground.serving import TOKEN, lease, speaking
+from tests.training.views.asking import client_of
 from training.endpoints.services import create_endpoint
 from training.models import ModelVersion
 from training.playground import streaming, tasks, views
@@ -35,13 +36,6 @@ def rung(monkeypatch) -> list[int]:
     monkeypatch.setattr(tasks, "ring_served", found.append)
     monkeypatch.setattr(transaction, "on_commit", lambda deed: deed())
     return found
-
-
-def client_of(user) -> Client:
-    client = Client()
-    if user is not None:
-        client.force_login(user)
-    return client
 
 
 def page(project: Project, name: str = "playground", *args: object) -> str:

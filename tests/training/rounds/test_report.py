@@ -4,7 +4,6 @@ import json
 
 import pytest
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -25,6 +24,7 @@ from tests.training.contests.playing import (
     write_evaluation,
 )
 from tests.training.factories import make_held_out_project
+from tests.training.views.asking import client_of
 from training import tasks
 from training.contests.services import open_contest
 from training.rounds.models import Round, RoundComparison
@@ -36,13 +36,6 @@ from training.services.evaluations import note_gold
 
 pytestmark = pytest.mark.django_db
 PAGES = ("round_report", "round_report_json", "round_report_markdown")
-
-
-def client_of(user) -> Client:
-    client = Client()
-    if user is not None:
-        client.force_login(user)
-    return client
 
 
 def page(name: str, round: Round) -> str:

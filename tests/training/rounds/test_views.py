@@ -1,13 +1,11 @@
 """The loop's pages: asked by each of seven, and walked from nothing to a promoted policy."""
 
 import pytest
-from django.test import Client
-from django.urls import reverse
 
-from labeling.models import Project
 from tests.factories import ACTORS, make_member, make_project, owner_of, seven_actors
 from tests.training.factories import make_model
 from tests.training.rounds.turning import begin, judge, make_loop, play, turn_until
+from tests.training.views.asking import client_of, page
 from training import tasks
 from training.models import TrainingRun
 from training.rounds.models import ProjectLoop, Promotion, Round
@@ -24,17 +22,6 @@ ACTS = (302, 404, 403, 403, 403, 302, 302)
 def _played(monkeypatch, tmp_path):
     play(monkeypatch, tmp_path)
     monkeypatch.setattr(tasks, "ring_rounds", lambda: None)
-
-
-def client_of(user) -> Client:
-    client = Client()
-    if user is not None:
-        client.force_login(user)
-    return client
-
-
-def page(name: str, project: Project, *args: object) -> str:
-    return reverse(f"training:{name}", args=[project.slug, *args])
 
 
 @pytest.mark.parametrize(

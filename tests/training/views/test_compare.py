@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
@@ -12,16 +11,10 @@ from tests.factories import ACTORS, make_admin, make_project, owner_of, seven_ac
 from tests.locale.pages import english_in
 from tests.training.curves import end_well, make_family, measure
 from tests.training.factories import make_rewarded_run, make_run
+from tests.training.views.asking import client_of
 from training.models import TrainingRun
 
 pytestmark = pytest.mark.django_db
-
-
-def client_of(user) -> Client:
-    client = Client()
-    if user is not None:
-        client.force_login(user)
-    return client
 
 
 def address(project: Project, *runs: TrainingRun) -> str:

@@ -10,7 +10,8 @@ from labeling.models import Project, Prompt
 from tests.factories import ACTORS, make_prompt, owner_of, seven_actors
 from tests.training.factories import make_evaluation, make_held_out_project, make_model, make_run
 from tests.training.recipes.test_evaluation_report import line
-from tests.training.views.test_runs import HTMX, OWNS, bell, client_of, page  # noqa: F401
+from tests.training.views.asking import client_of, page
+from tests.training.views.test_runs import HTMX, OWNS, bell  # noqa: F401
 from training.evaluation_points import evaluation_points
 from training.models import Evaluation, TrainingRun
 from training.recipes.evaluation_report import report_of

@@ -7,7 +7,8 @@ from django.urls import reverse
 from labeling.models import Project, Tag
 from tests.factories import ACTORS, make_admin, make_project, make_prompt, owner_of, seven_actors
 from tests.training.factories import STEPS, make_model, make_run, make_weights, use_recipe
-from tests.training.views.test_runs import HTMX, bell, client_of, form_data, page  # noqa: F401
+from tests.training.views.asking import client_of, page
+from tests.training.views.test_runs import HTMX, bell, form_data  # noqa: F401
 from training import tasks
 from training.models import ModelVersion, TrainingRun
 from training.selectors import is_usable

@@ -6,7 +6,8 @@ from labeling.models import SnapshotItem
 from tests.factories import make_project, owner_of
 from tests.training.factories import make_run
 from tests.training.machines import TINY_WEIGHTS, write_machine, write_model
-from tests.training.views.test_runs import HTMX, client_of, form_data, page
+from tests.training.views.asking import client_of, page
+from tests.training.views.test_runs import HTMX, form_data
 from training.models import TrainingRun
 
 pytestmark = pytest.mark.django_db

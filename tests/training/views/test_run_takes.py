@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from tests.factories import make_project, owner_of
 from tests.training.factories import make_run
-from tests.training.views.test_runs import client_of, page
+from tests.training.views.asking import client_of, page
 from training.models import MetricPoint, RunAttempt, TrainingRun
 
 pytestmark = pytest.mark.django_db

@@ -6,9 +6,9 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from labeling.models import Project
 from tests.factories import ACTORS, make_project, owner_of, seven_actors
 from tests.training.factories import make_demonstrations, make_model, make_run, make_sampling_run
+from tests.training.views.asking import client_of, page
 from training import tasks
 from training.models import MetricPoint, ModelVersion, TrainingRun
 from training.services.attempts import claim_run
@@ -23,17 +23,6 @@ def bell(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     rung: list[int] = []
     monkeypatch.setattr(tasks.train, "apply_async", lambda args, expires: rung.append(*args))
     return rung
-
-
-def client_of(user) -> Client:
-    client = Client()
-    if user is not None:
-        client.force_login(user)
-    return client
-
-
-def page(name: str, project: Project, *args: object) -> str:
-    return reverse(f"training:{name}", args=[project.slug, *args])
 
 
 # Who gets what, in the order of ACTORS: reading is for viewers, managers and owners (and admins),
